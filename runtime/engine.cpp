@@ -1,0 +1,400 @@
+// Starting and stopping loops: see engine.hpp for the order. Each loop is made, run and destroyed by its own thread.
+#include "engine.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "axle/call.hpp"
+#include "axle/cores.hpp"
+
+namespace axle::detail {
+
+namespace {
+
+thread_local constinit engine* this_engine = nullptr;
+
+// Pins the calling thread and makes its timers precise, for as long as it lives: the main thread is the user's, and
+// gets back what it had.
+class thread_setting {
+ public:
+  explicit thread_setting(const placement& place) {
+    slack_ = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, 1UL);
+    if (!place.pinned) return;
+    before_.emplace();
+    if (sched_getaffinity(0, sizeof *before_, &*before_) != 0) before_.reset();
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(place.os_index, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0)
+      throw std::system_error(errno, std::system_category(),
+                              "cannot pin a loop to processor " + std::to_string(place.os_index));
+  }
+  ~thread_setting() {
+    if (before_) sched_setaffinity(0, sizeof *before_, &*before_);
+    if (slack_ > 0) prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(slack_));
+  }
+  thread_setting(const thread_setting&) = delete;
+  thread_setting& operator=(const thread_setting&) = delete;
+
+ private:
+  int slack_;
+  std::optional<cpu_set_t> before_;
+};
+
+void say_once(const std::string& line) {
+  static std::mutex lock;
+  static std::string said;
+  const std::lock_guard guard(lock);
+  if (said == line) return;
+  said = line;
+  std::fprintf(stderr, "axle: %s\n", line.c_str());
+}
+
+}  // namespace
+
+engine_registry& engine_registry::instance() {
+  static engine_registry registry;
+  return registry;
+}
+
+engine::engine(const run_options& options)
+    : options_(options), places_(topology::detect().place(options.cores)), loops_(places_.size()) {
+  if (options_.driver.empty()) {
+    if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
+  }
+}
+
+engine::~engine() {
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::unique_ptr<loop> engine::make_loop(unsigned core) {
+  std::string why_not;
+  auto made = make_driver({.name = options_.driver,
+                           .ring_entries = options_.ring_entries,
+                           .buffers = options_.buffers,
+                           .buffer_bytes = options_.buffer_bytes,
+                           .seed = options_.seed + core},
+                          why_not);
+  if (!why_not.empty()) say_once(why_not);
+  return std::make_unique<loop>(std::move(made), core,
+                                loop_limits{options_.tasks_per_turn, options_.run_budget.count()});
+}
+
+// A core's whole life. The first failure to start is kept for run() to throw; the others then stop unused.
+void engine::serve_core(unsigned core) noexcept {
+  std::optional<thread_setting> setting;
+  try {
+    setting.emplace(places_[core]);
+    loops_[core] = make_loop(core);
+  } catch (...) {
+    const std::lock_guard guard(failure_lock_);
+    if (!failure_) failure_ = std::current_exception();
+  }
+  made_.fetch_add(1);
+  made_.notify_all();
+  for (unsigned seen = made_.load(); seen < size(); seen = made_.load()) made_.wait(seen);
+  {
+    const std::lock_guard guard(failure_lock_);
+    if (failure_) {
+      loops_[core].reset();
+      return;
+    }
+  }
+  loop& mine = *loops_[core];
+  this_loop = &mine;
+  this_engine = this;
+  serve_until_told(mine);
+  drain(mine);
+  mine.drop_leftovers();
+  // Every loop stops before any is destroyed: a late message must find a mailbox.
+  stopped_.fetch_add(1);
+  stopped_.notify_all();
+  for (unsigned seen = stopped_.load(); seen < size(); seen = stopped_.load()) stopped_.wait(seen);
+  mine.drop_leftovers();
+  loops_[core].reset();
+  this_loop = nullptr;
+  this_engine = nullptr;
+}
+
+void engine::serve_until_told(loop& mine) noexcept {
+  if (mine.core == 0) {
+    begin_task(*main_, mine, nullptr);
+    main_->observed = true;
+    main_->on_end = main_;
+    main_->ended = [](end_hook&, task_state&) noexcept { this_engine->main_ended_ = true; };
+    mine.ready.push(*main_, false);
+    stage_.store(stage::running);
+    while (!main_ended_) {
+      mine.turn(cut_at_ns_);
+      watch_signals(*main_);
+    }
+    if (stage_.load() == stage::running) advance_to(stage::draining);
+    return;
+  }
+  while (stage_.load(std::memory_order_relaxed) <= stage::running) mine.turn(timer_wheel::never);
+}
+
+// A stop signal cancels main, which gets `drain` to end; then shields are pierced, on every core.
+void engine::watch_signals(main_task& main) noexcept {
+  if (signals_.load(std::memory_order_relaxed) != signals_seen_) {
+    signals_seen_ = signals_.load(std::memory_order_relaxed);
+    request_cancel(main);
+    cut_at_ns_ = deadline_after(this_loop->drives->now(), options_.drain.count());
+  }
+  if (cut_at_ns_ < timer_wheel::never && this_loop->now_ns >= cut_at_ns_) {
+    if (stage_.load() < stage::cutting) advance_to(stage::cutting);
+    for (task_state* each = this_loop->all_tasks; each; each = each->next_task) each->shields = 0;
+    cancel_all(static_cast<loop&>(*this_loop));
+    cut_at_ns_ = timer_wheel::never;
+  }
+}
+
+void engine::cancel_all(loop& mine) noexcept {
+  const bool cut = stage_.load() >= stage::cutting;
+  for (task_state* each = mine.all_tasks; each; each = each->next_task) {
+    if (cut) each->shields = 0;
+    request_cancel(*each);
+  }
+}
+
+// Cancels and turns until every core is quiet at the same time. `busy_` counts the cores that are not.
+void engine::drain(loop& mine) noexcept {
+  bool counted_busy = true;
+  stage seen = stage::draining;
+  std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_.drain.count());
+  cancel_all(mine);
+  while (stage_.load() != stage::stopped) {
+    if (const stage now = stage_.load(); now != seen) {
+      seen = now;
+      cancel_all(mine);
+    }
+    const bool busy = !mine.quiet();
+    if (busy != counted_busy) {
+      counted_busy = busy;
+      if (busy) {
+        busy_.fetch_add(1);
+      } else if (busy_.fetch_sub(1) == 1) {
+        advance_to(stage::stopped);
+        break;
+      }
+    }
+    if (busy && mine.now_ns >= give_up_ns) {
+      give_up_ns = deadline_after(mine.now_ns, options_.drain.count());
+      if (stage_.load() < stage::cutting) {
+        advance_to(stage::cutting);
+      } else {
+        mine.report_stuck();
+        std::_Exit(70);  // EX_SOFTWARE: a task that never ends, in a program that was to stop
+      }
+    }
+    mine.turn(busy ? give_up_ns : timer_wheel::never);
+    if (!mine.quiet() && !counted_busy) {
+      counted_busy = true;
+      busy_.fetch_add(1);
+    }
+    if (mine.task_count) cancel_all(mine);  // what was spawned meanwhile
+  }
+}
+
+void engine::advance_to(stage next) noexcept {
+  stage_.store(next);
+  for (const auto& each : loops_)
+    if (each && each.get() != this_loop) each->wake();
+}
+
+void engine::signalled() noexcept {
+  signals_.fetch_add(1, std::memory_order_relaxed);
+  if (loops_[0]) loops_[0]->wake();
+}
+
+// SIGINT and SIGTERM, for the first engine of the process; what was set before comes back afterwards.
+struct engine_signals {
+  static constexpr int watched[] = {SIGINT, SIGTERM};
+
+  static void on_signal(int number) {
+    const int saved = errno;
+    if (engine* active = engine_registry::instance().active.load()) {
+      if (active->signals_.load(std::memory_order_relaxed) >= 1) {
+        signal(number, SIG_DFL);  // the second one ends the process at once
+        raise(number);
+      } else {
+        active->signalled();
+      }
+    }
+    errno = saved;
+  }
+
+  explicit engine_signals(bool wanted) : on_(wanted) {
+    struct sigaction ignore_pipe = {};
+    ignore_pipe.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignore_pipe, &pipe_before_);
+    if (!on_) return;
+    struct sigaction action = {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | SA_NODEFER;
+    sigemptyset(&action.sa_mask);
+    for (std::size_t i = 0; i < std::size(watched); ++i) sigaction(watched[i], &action, &before_[i]);
+  }
+  ~engine_signals() {
+    sigaction(SIGPIPE, &pipe_before_, nullptr);
+    if (!on_) return;
+    for (std::size_t i = 0; i < std::size(watched); ++i) sigaction(watched[i], &before_[i], nullptr);
+  }
+  engine_signals(const engine_signals&) = delete;
+  engine_signals& operator=(const engine_signals&) = delete;
+
+ private:
+  bool on_;
+  struct sigaction before_[std::size(watched)];
+  struct sigaction pipe_before_;
+};
+
+void engine::run(main_task& main) {
+  main_ = &main;
+  busy_.store(size());
+  engine_registry& registry = engine_registry::instance();
+  engine* none = nullptr;
+  const bool first = registry.active.compare_exchange_strong(none, this);
+  struct leave {
+    engine_registry& registry;
+    bool first;
+    ~leave() {
+      if (!first) return;
+      const std::lock_guard guard(registry.lock);
+      registry.active.store(nullptr);
+    }
+  };
+  const engine_signals signals(options_.handle_signals && first);
+  try {
+    for (unsigned core = 1; core < size(); ++core) threads_.emplace_back([this, core] { serve_core(core); });
+  } catch (const std::system_error& error) {
+    // A thread was refused: the loops that exist must still pass the barrier, and then stop.
+    {
+      const std::lock_guard guard(failure_lock_);
+      failure_ = std::make_exception_ptr(std::system_error(
+          error.code(), "cannot start a thread for core " + std::to_string(threads_.size() + 1) + " of " +
+                            std::to_string(size()) + "; see `ulimit -u` and the cgroup's pids.max"));
+    }
+    made_.fetch_add(size() - 1 - static_cast<unsigned>(threads_.size()));
+  }
+  {
+    const leave at_end{registry, first};
+    serve_core(0);
+  }
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void run_main(const run_options& options, main_task& main) {
+  AXLE_CHECK(this_loop == nullptr, "run() was called inside a loop; await the task, or use spawn");
+  engine(options).run(main);
+}
+
+// ---- what travels between cores -------------------------------------------------------------------------------------
+
+void send_to_core(unsigned core, message& sent) noexcept {
+  AXLE_CHECK(core < this_engine->size(), "core %u does not exist: this run has %u, counted from 0", core,
+             this_engine->size());
+  this_engine->at(core).send(sent);
+}
+
+result<void> post_message(unsigned core, message& sent) noexcept {
+  constexpr std::uint32_t most = 65'536;
+  const auto deliver = [&](engine& to) -> result<void> {
+    AXLE_CHECK(core < to.size(), "core %u does not exist: this run has %u, counted from 0", core, to.size());
+    if (to.posted.fetch_add(1, std::memory_order_relaxed) >= most) {
+      to.posted.fetch_sub(1, std::memory_order_relaxed);
+      return fail(errc::resource_unavailable_try_again);
+    }
+    to.at(core).send(sent);
+    return {};
+  };
+  if (this_engine) return deliver(*this_engine);
+  engine_registry& registry = engine_registry::instance();
+  const std::lock_guard guard(registry.lock);  // the engine cannot end while a stranger posts
+  engine* active = registry.active.load();
+  if (!active || !active->accepts_posts()) return fail(errc::not_connected);
+  return deliver(*active);
+}
+
+void run_posted(void (*run)(void*), void* call) noexcept {
+  this_engine->posted.fetch_sub(1, std::memory_order_relaxed);
+  try {
+    run(call);
+  } catch (...) {
+    report_failed_callback(std::current_exception());
+  }
+}
+
+remote_call::remote_call(unsigned core) noexcept : core_(core) { kind = &kind_of; }
+
+const wait_kind remote_call::kind_of = {
+    .complete = nullptr,
+    .cancel =
+        [](wait_node& node) noexcept {
+          auto& call = static_cast<remote_call&>(node);
+          if (call.to_come_ == 2) return;  // sent already
+          call.to_come_ = 2;
+          send_to_core(call.core_, call.cancel_);
+        },
+    .what = "call on another core",
+};
+
+void remote_call::depart() noexcept {
+  home_core_ = this_loop->core;
+  there_.call = back_.call = cancel_.call = far_.call = this;
+  there_.receive = [](message& m) noexcept { static_cast<carried&>(m).call->arrived(); };
+  back_.receive = [](message& m) noexcept { static_cast<carried&>(m).call->came_home(); };
+  // Over there it cancels what runs, then goes home: to be counted, so that the frame outlives it.
+  cancel_.receive = [](message& m) noexcept {
+    auto& call = *static_cast<carried&>(m).call;
+    if (call.far_.loop == this_loop && call.far_.now != phase::finished) request_cancel(call.far_);
+    call.cancel_.receive = [](message& home) noexcept { static_cast<carried&>(home).call->came_home(); };
+    send_to_core(call.home_core_, call.cancel_);
+  };
+  send_to_core(core_, there_);
+}
+
+void remote_call::arrived() noexcept {
+  if (!call_there_(*this)) return send_to_core(home_core_, back_);
+  far_.observed = true;
+  far_.on_end = &far_;
+  far_.ended = [](end_hook& hook, task_state&) noexcept {
+    remote_call& call = *static_cast<far_task&>(hook).call;
+    call.take_there_(call);
+    send_to_core(call.home_core_, call.back_);
+  };
+  begin_task(far_, *this_loop, nullptr);
+  this_loop->ready.push(far_, false);
+}
+
+void remote_call::came_home() noexcept {
+  if (++at_home_ < to_come_) return;
+  if (waiter->must_end() && !has_value_) return this_loop->make_ready_to_end(*waiter);
+  this_loop->make_ready(*waiter);
+}
+
+}  // namespace axle::detail
+
+namespace axle {
+
+unsigned this_core() noexcept { return detail::need_loop("this_core").core; }
+
+unsigned core_count() noexcept {
+  detail::need_loop("core_count");
+  return detail::this_engine->size();
+}
+
+}  // namespace axle

@@ -1,0 +1,76 @@
+// engine: the loops of one run(), their threads, and the way down. Private to runtime/.
+//
+// The way down, in order: main has ended or was cancelled -> every core cancels what it has -> all cores are quiet at
+// once (no task, no operation; a call across cores keeps its caller's core busy) -> every loop stops.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "axle/run.hpp"
+#include "loop.hpp"
+
+namespace axle::detail {
+
+class engine {
+ public:
+  explicit engine(const run_options& options);
+  ~engine();
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  void run(main_task& main);
+
+  loop& at(unsigned core) noexcept { return *loops_[core]; }
+  unsigned size() const noexcept { return static_cast<unsigned>(places_.size()); }
+  /// Whether threads without a loop may still post.
+  bool accepts_posts() const noexcept { return stage_.load() == stage::running; }
+  /// A stop signal has arrived. Async-signal-safe.
+  void signalled() noexcept;
+
+  /// Messages of post_to under way, over all cores.
+  std::atomic<std::uint32_t> posted{0};
+
+ private:
+  enum class stage : std::uint8_t { starting, running, draining, cutting, stopped };
+
+  void serve_core(unsigned core) noexcept;       // a loop's life, on its own thread
+  std::unique_ptr<loop> make_loop(unsigned core);
+  void serve_until_told(loop& mine) noexcept;
+  void drain(loop& mine) noexcept;
+  void advance_to(stage next) noexcept;
+  void cancel_all(loop& mine) noexcept;
+  void watch_signals(main_task& main) noexcept;
+
+  run_options options_;
+  std::vector<placement> places_;
+  std::vector<std::unique_ptr<loop>> loops_;     // each made, and ended, by its own thread
+  std::vector<std::thread> threads_;
+  std::atomic<stage> stage_{stage::starting};
+  std::atomic<unsigned> made_{0};
+  std::atomic<unsigned> busy_{0};
+  std::atomic<unsigned> stopped_{0};
+  std::atomic<unsigned> signals_{0};
+  unsigned signals_seen_ = 0;
+  std::int64_t cut_at_ns_ = timer_wheel::never;
+  std::mutex failure_lock_;
+  std::exception_ptr failure_;
+  bool main_ended_ = false;
+  main_task* main_ = nullptr;
+
+  friend struct engine_signals;
+};
+
+/// The engine that post_to and signals reach: the first one running in this process. Guards its life.
+struct engine_registry {
+  std::mutex lock;
+  std::atomic<engine*> active{nullptr};
+  static engine_registry& instance();
+};
+
+}  // namespace axle::detail

@@ -1,0 +1,88 @@
+// Children of an awaiting task: adoption, and the report of their end. Owning core only.
+#include "axle/detail/family.hpp"
+
+#include <new>
+#include <string>
+
+#include "axle/spawn.hpp"
+
+namespace axle {
+
+exception_group::exception_group(std::vector<std::exception_ptr> errors) : errors_(std::move(errors)) {
+  what_ = std::to_string(errors_.size()) + " tasks of one scope failed:";
+  for (const std::exception_ptr& error : errors_) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+      what_ += std::string(" [") + known.what() + "]";
+    } catch (...) {
+      what_ += " [an exception that is no std::exception]";
+    }
+  }
+}
+
+namespace detail {
+
+void family::adopt(child_task& child) noexcept {
+  loop_core& loop = *this_loop;
+  child.of = this;
+  child.ended = on_ended;
+  child.on_end = &child;
+  child.observed = true;
+  child.next_sibling = live_;
+  child.prev_sibling = nullptr;
+  if (live_) live_->prev_sibling = &child;
+  live_ = &child;
+  const void* about = child.about;
+  if (!about && loop.current) {
+    const task_state& parent = *loop.current;
+    about = parent.named ? static_cast<const named_site*>(parent.about)->site : parent.about;
+  }
+  begin_task(child, loop, about);
+}
+
+child_task& make_child(frame_handle root, std::string_view name, std::source_location where) {
+  child_task* child = nullptr;
+  try {
+    child = ::new (alloc::frame_allocate(sizeof(child_task))) child_task(root);
+    child->about = make_about(name, where);
+  } catch (...) {
+    if (child) {
+      child->~child_task();
+      alloc::frame_free(child, sizeof(child_task));
+    } else {
+      root.destroy();
+    }
+    throw;
+  }
+  child->named = !name.empty();
+  return *child;
+}
+
+void free_child(child_task& child) noexcept {
+  free_about(child);
+  child.~child_task();
+  alloc::frame_free(&child, sizeof(child_task));
+}
+
+void family::start_all(child_task* children, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    adopt(children[i]);
+    this_loop->ready.push(children[i], false);
+  }
+}
+
+void family::on_ended(end_hook& hook, task_state&) noexcept {
+  auto& child = static_cast<child_task&>(hook);
+  family& mine = *child.of;
+  if (child.prev_sibling) {
+    child.prev_sibling->next_sibling = child.next_sibling;
+  } else {
+    mine.live_ = child.next_sibling;
+  }
+  if (child.next_sibling) child.next_sibling->prev_sibling = child.prev_sibling;
+  mine.told_(mine, child);
+}
+
+}  // namespace detail
+}  // namespace axle

@@ -1,0 +1,74 @@
+// task_state: the control block of a task; a stack of coroutine frames with one life, one owner and one cancellation.
+//
+// `co_await child()` does not make a task: the child's frame joins the awaiting task's stack. `spawn`, and each
+// child of `gather`, `first_of`, `with_timeout`, a group or `finally`, does. A task is driven by its loop alone:
+//
+//     pending --run--> running --await--> suspended --completion--> (queued) --run--> running --end--> finished
+//
+// Ownership: the runtime holds one reference until the end, a join_handle another; embedded children (those of
+// with_timeout and its kin, which live inside the awaiter) are not counted. Touched by the owning core only.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+#include <string_view>
+
+#include <axle/alloc/frame_pool.hpp>
+#include <axle/check.hpp>
+#include <axle/detail/ready_queue.hpp>
+#include <axle/detail/wait_node.hpp>
+
+namespace axle::detail {
+
+struct promise_base;
+struct loop_core;
+struct task_state;
+
+/// Frames are handled through their common base: every promise of task<T> begins with a promise_base and is
+/// aligned to at most 16 bytes, so that it lies at the same place in every frame.
+using frame_handle = std::coroutine_handle<promise_base>;
+
+/// Who is told when a task has ended. Called once, on the owning core, after the task's last frame has stopped.
+struct end_hook {
+  void (*ended)(end_hook&, task_state&) noexcept = nullptr;
+};
+
+enum class phase : std::uint8_t { pending, running, suspended, finished };
+enum class ending : std::uint8_t { none, value, error, cancelled };
+
+struct task_state : ready_node {
+  frame_handle frame;             // to resume next; of a finished task: the root frame, which holds the outcome
+  wait_node* waiting = nullptr;   // while suspended and not queued
+  task_state* next_task = nullptr;  // all tasks of the loop
+  task_state* prev_task = nullptr;
+  const void* about = nullptr;    // a source_location's data, or a named_site when `named`
+  end_hook* on_end = nullptr;
+  loop_core* loop = nullptr;
+  std::uint32_t id = 0;
+  std::uint16_t shields = 0;
+  std::uint8_t references = 0;
+  phase now : 2 = phase::pending;
+  ending how : 2 = ending::none;
+  bool cancel_requested : 1 = false;  // asked for; level-triggered: stays
+  bool unwinding : 1 = false;         // takes effect at the next run: frames are destroyed, not resumed
+  bool foreign : 1 = false;           // suspended inside a coroutine of another library
+  bool named : 1 = false;
+  bool observed : 1 = false;          // its outcome was taken, so a failure is nobody else's to report
+
+  bool queued() const noexcept { return now == phase::suspended && waiting == nullptr; }
+  /// Whether the next await must end this task.
+  bool must_end() const noexcept { return cancel_requested && shields == 0; }
+};
+
+/// The name of a task that has one, with its place of birth; made by spawn from the frame pool.
+struct named_site {
+  const void* site;
+  std::uint32_t length;
+  char text[1];
+};
+
+inline constexpr std::size_t named_site_bytes(std::size_t length) noexcept { return sizeof(named_site) + length; }
+
+}  // namespace axle::detail

@@ -1,0 +1,25 @@
+// wait_node: what a task waits for, seen from the task: who is to be woken, and how to call it off.
+//
+// It stands at the front of every timer, operation and awaiter that can suspend a task. One function pointer
+// table per kind takes the place of virtual functions, so that a node is two words. Touched by the owning core.
+#pragma once
+
+namespace axle::detail {
+
+struct task_state;
+struct wait_node;
+
+/// A kind of wait. `complete` ends it (a timer is due, a driver is done with an operation); `cancel` asks for an
+/// early end and may finish at once or later through `complete`; `what` is the kind's name for people.
+struct wait_kind {
+  void (*complete)(wait_node&) noexcept;
+  void (*cancel)(wait_node&) noexcept;
+  const char* what;
+};
+
+struct wait_node {
+  const wait_kind* kind = nullptr;
+  task_state* waiter = nullptr;
+};
+
+}  // namespace axle::detail

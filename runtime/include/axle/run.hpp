@@ -1,0 +1,80 @@
+// run: from main() to loops and back; one call.
+//
+// It chooses cores, starts one loop on each (the first on the calling thread), runs the main task on core 0, and when that
+// has ended cancels what is left, drains, and stops the loops. Ctrl-C (SIGINT) and SIGTERM cancel the main task, so that
+// servers stop gracefully; a second one ends the process at once.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <axle/detail/family.hpp>
+#include <axle/outcome.hpp>
+#include <axle/spawn.hpp>
+#include <axle/task.hpp>
+#include <axle/topology.hpp>
+
+namespace axle {
+
+struct run_options {
+  core_choice cores = {};                  ///< default: one loop, not pinned
+  std::string_view driver = {};            ///< "uring", "epoll", "sim"; default: AXLE_DRIVER, else the best that works
+  bool handle_signals = true;              ///< SIGINT and SIGTERM
+  std::chrono::nanoseconds drain = std::chrono::seconds(10);  ///< after a cancel, until shields are pierced
+  unsigned tasks_per_turn = 256;           ///< ready tasks run before the turn goes on to timers and I/O
+  std::chrono::nanoseconds run_budget = std::chrono::microseconds(500);  ///< the same, as time
+  std::uint32_t ring_entries = 1024;
+  std::uint32_t buffers = 1024;            ///< receive buffers of each core
+  std::uint32_t buffer_bytes = 4096;
+  std::uint64_t seed = 0;                  ///< of the "sim" driver
+};
+
+namespace detail {
+
+struct main_task : task_state, end_hook {
+  explicit main_task(frame_handle root) noexcept { frame = root; }
+  main_task(const main_task&) = delete;
+  main_task& operator=(const main_task&) = delete;
+  ~main_task() {
+    if (frame) frame.destroy();
+  }
+};
+
+/// Runs everything; returns when all loops have stopped. Throws what start-up throws.
+AXLE_EXPORT void run_main(const run_options& options, main_task& main);
+
+}  // namespace detail
+
+/// Runs a task to its end and gives its value or throws its exception. Cancelled by a signal, a task<> or task<int> ends
+/// normally (0), any other throws `cancelled`. Throws std::invalid_argument or std::system_error if it cannot start.
+template <class T>
+T run(const run_options& options, task<T> main) {
+  detail::main_task root(main.release());
+  detail::run_main(options, root);
+  if constexpr (std::is_void_v<T> || std::same_as<T, int>) {
+    if (root.how == detail::ending::cancelled) return T();
+  }
+  return detail::outcome_of<T>(root).value();
+}
+template <class T>
+T run(task<T> main) {
+  return run(run_options{}, std::move(main));
+}
+
+/// Runs f(), which returns a task and is called on core 0.
+template <class F>
+  requires detail::makes_task<F>
+auto run(const run_options& options, F f) {
+  return run(options, detail::call_owned(std::move(f)));
+}
+template <class F>
+  requires detail::makes_task<F>
+auto run(F f) {
+  return run(run_options{}, detail::call_owned(std::move(f)));
+}
+
+}  // namespace axle

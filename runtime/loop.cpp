@@ -1,0 +1,131 @@
+// The turn of a loop, in the order that is promised: read downwards from turn(). Owning thread only, but for send().
+#include "loop.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "axle/call.hpp"
+#include "axle/spawn.hpp"
+#include "axle/task.hpp"
+
+namespace axle::detail {
+
+loop::loop(std::unique_ptr<driver> drives_it, unsigned core_number, loop_limits limits)
+    : loop_core(drives_it->now()), driver_(std::move(drives_it)), limits_(limits) {
+  core = core_number;
+  drives = driver_.get();
+}
+
+loop::~loop() = default;
+
+void loop::turn(std::int64_t until_ns) noexcept {
+  ++turns_;
+  run_ready();
+  take_mail();
+  fire_timers();
+  exchange_operations(until_ns);
+}
+
+// 1. Microtasks first, and again after each task, as JavaScript does after each macrotask; all under one budget.
+void loop::run_ready() noexcept {
+  unsigned budget = limits_.tasks_per_turn;
+  run_microtasks(budget);
+  if (ready.empty()) return;
+  // Only what was queued when the turn began: what these tasks queue runs in the next turn (asyncio's rule).
+  std::size_t queued = ready.size();
+  const std::int64_t limit = now_ns + limits_.run_ns;
+  while (queued-- && budget) {
+    --budget;
+    run_item(ready.pop());
+    run_microtasks(budget);
+    if (budget % 16 == 0 && driver_->now() > limit) break;
+  }
+}
+
+void loop::run_microtasks(unsigned& budget) noexcept {
+  while (!microtasks.empty() && budget) {
+    --budget;
+    run_item(microtasks.pop());
+  }
+}
+
+void loop::run_item(ready_queue::item next) noexcept {
+  if (next.is_callback) {
+    auto& callback = static_cast<ready_callback&>(*next.node);
+    callback.run(callback);
+  } else {
+    run_task(static_cast<task_state&>(*next.node));
+  }
+}
+
+// 2.
+void loop::take_mail() noexcept {
+  for (message* sent = mail_.take_all(); sent;) {
+    message* after = sent->next;
+    sent->receive(*sent);
+    sent = after;
+  }
+}
+
+// 3. Due timers, in order of deadline; what is over the budget stays due for the next turn.
+void loop::fire_timers() noexcept {
+  precise_now(*this);
+  if (!wheel.advance(now_ns)) return;
+  unsigned budget = limits_.tasks_per_turn * 16;
+  while (budget--) {
+    timer_node* due = wheel.pop_due();
+    if (!due) return;
+    due->kind->complete(*due);
+  }
+}
+
+// 4 and 5. One call each to submit and to wait. Completions resume their tasks here, in this turn.
+void loop::exchange_operations(std::int64_t until_ns) noexcept {
+  if (!staged.empty()) driver_->submit(staged);
+  operation_list completed;
+  if (!ready.empty() || !microtasks.empty()) {
+    driver_->wait(completed, 0);
+  } else {
+    until_ns = std::min(until_ns, wheel.next_deadline());
+    // seq_cst: announce sleep, then look once more; pairs with send()
+    asleep_.store(true, std::memory_order_seq_cst);
+    driver_->wait(completed, mail_.empty() ? until_ns : 0);
+    asleep_.store(false, std::memory_order_relaxed);
+  }
+  while (operation* done = completed.pop_front()) {
+    done->listed = false;
+    if (!done->more) --in_driver;
+    done->kind->complete(*done);
+  }
+}
+
+void loop::send(message& sent) noexcept {
+  mail_.push(sent);
+  // seq_cst: after the push, look whether the owner sleeps; pairs with exchange_operations()
+  if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false, std::memory_order_relaxed)) driver_->wake();
+}
+
+void loop::drop_leftovers() noexcept {
+  take_mail();
+  wheel.advance(timer_wheel::never);
+  while (timer_node* left = wheel.pop_due()) drop_timed_call(*left);
+  for (ready_queue* lane : {&microtasks, &ready})
+    while (!lane->empty())
+      if (const ready_queue::item left = lane->pop(); left.is_callback)
+        drop_callback(static_cast<callback_block&>(static_cast<ready_callback&>(*left.node)));
+}
+
+void loop::report_stuck() noexcept {
+  std::fprintf(stderr, "axle: core %u: %zu tasks did not end when they were cancelled:\n", core, task_count);
+  for (task_state* each = all_tasks; each; each = each->next_task) {
+    const std::string_view name = name_of(*each);
+    const char* waits = each->now == phase::suspended && each->waiting ? each->waiting->kind->what : "nothing";
+    std::fprintf(stderr, "axle:   task %u \"%.*s\", waiting for: %s\n", each->id, static_cast<int>(name.size()),
+                 name.data(), waits);
+  }
+}
+
+void precise_now(loop_core& core) noexcept { core.now_ns = core.drives->now(); }
+
+}  // namespace axle::detail

@@ -1,0 +1,66 @@
+// loop: one core's endless work. Private to runtime/.
+//
+// The turn (DESIGN.md section 4) is `turn()` in loop.cpp, and its order is API: microtasks, ready tasks, mailbox,
+// timers, driver. Owned by one thread; other threads use send() alone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+#include "axle/detail/loop_core.hpp"
+#include "axle/detail/mailbox.hpp"
+#include "axle/driver.hpp"
+
+namespace axle::detail {
+
+struct loop_limits {
+  unsigned tasks_per_turn = 256;
+  std::int64_t run_ns = 500'000;  // after this long in ready tasks the turn goes on to I/O
+};
+
+class loop : public loop_core {
+ public:
+  loop(std::unique_ptr<driver> drives_it, unsigned core_number, loop_limits limits);
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  /// One pass. With nothing to do it sleeps in the driver until `until_ns`, the nearest deadline, a completion or a wake.
+  void turn(std::int64_t until_ns) noexcept;
+
+  /// Delivers a message to this loop. Any thread.
+  void send(message& sent) noexcept;
+  /// Ends a sleep, now or the next one. Any thread; async-signal-safe.
+  void wake() noexcept { driver_->wake(); }
+
+  bool quiet() const noexcept { return task_count == 0 && in_driver == 0 && ready.empty() && microtasks.empty(); }
+  std::uint64_t turns() const noexcept { return turns_; }
+
+  /// When no task is left: runs the mail, and frees the callbacks that will never run.
+  void drop_leftovers() noexcept;
+  /// To stderr: the tasks that do not end, and what they wait for.
+  void report_stuck() noexcept;
+
+ private:
+  void run_ready() noexcept;
+  void run_item(ready_queue::item next) noexcept;
+  void run_microtasks(unsigned& budget) noexcept;
+  void take_mail() noexcept;
+  void fire_timers() noexcept;
+  void exchange_operations(std::int64_t until_ns) noexcept;
+
+  std::unique_ptr<driver> driver_;
+  loop_limits limits_;
+  std::uint64_t turns_ = 0;
+  mailbox mail_;
+  alignas(128) std::atomic<bool> asleep_{false};
+};
+
+/// A failed task that nobody joined: to the handler, which by default reports and terminates.
+void report_unjoined(task_state& task, frame_handle root) noexcept;
+/// The same for an exception that escaped from a callback.
+void report_failed_callback(const std::exception_ptr& error) noexcept;
+
+}  // namespace axle::detail

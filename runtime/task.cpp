@@ -1,0 +1,142 @@
+// Running and ending tasks: the trampoline, cancellation by destroying frames from the inside out, ownership.
+// Everything runs on the owning loop's thread.
+#include "axle/task.hpp"
+
+#include "axle/spawn.hpp"
+#include "loop.hpp"
+
+namespace axle {
+
+const char* cancelled::what() const noexcept { return "axle: the task was cancelled"; }
+
+namespace detail {
+
+thread_local constinit loop_core* this_loop = nullptr;
+
+namespace {
+
+// Resumes frames of the current task until it suspends or ends. A frame that completes a deep chain, or awaits below
+// the nesting bound, names its successor in next_frame and returns here: the native stack stays flat.
+void resume_chain(loop_core& loop, frame_handle frame) noexcept {
+  const unsigned depth = loop.depth;
+  do {
+    loop.next_frame = {};
+    frame.resume();
+    loop.depth = depth;
+    frame = loop.next_frame;
+  } while (frame);
+}
+
+void unlink_from_all(loop_core& loop, task_state& task) noexcept {
+  if (task.prev_task) {
+    task.prev_task->next_task = task.next_task;
+  } else {
+    loop.all_tasks = task.next_task;
+  }
+  if (task.next_task) task.next_task->prev_task = task.prev_task;
+  --loop.task_count;
+}
+
+// The task's last frame has stopped (or is gone): tell whoever waits, then give up the runtime's reference.
+void finish(task_state& task) noexcept {
+  loop_core& loop = *task.loop;
+  unlink_from_all(loop, task);
+  const bool counted = task.references != 0;  // an embedded task may be freed by the hook
+  if (end_hook* hook = std::exchange(task.on_end, nullptr)) hook->ended(*hook, task);
+  if (counted) drop_reference(task);
+}
+
+// Destroys the frames of a suspended task from the inside out; each frame's destructors run before its caller's. True:
+// a coroutine of another library stands in the way and is to be resumed, to throw `cancelled`.
+bool unwind(task_state& task) noexcept {
+  frame_handle frame = task.frame;
+  for (;;) {
+    child_await* const place = frame.promise().awaited_by;
+    frame.destroy();
+    if (!place) break;
+    place->child = {};
+    frame = place->parent;
+    if (place->foreign_parent) {
+      place->cut = true;
+      task.frame = frame;
+      return true;
+    }
+  }
+  task.frame = {};
+  task.how = ending::cancelled;
+  task.now = phase::finished;
+  return false;
+}
+
+void settle(loop_core& loop, task_state& task, task_state* outer) noexcept {
+  loop.current = outer;
+  if (task.now == phase::finished) finish(task);
+}
+
+}  // namespace
+
+void run_task(task_state& task) noexcept {
+  loop_core& loop = *task.loop;
+  loop.current = &task;
+  loop.depth = 0;
+  loop.credit = await_credit;
+  if (task.now == phase::pending && task.must_end()) task.unwinding = true;
+  if (task.unwinding && !task.foreign) [[unlikely]] {
+    if (!unwind(task)) return settle(loop, task, nullptr);
+    task.unwinding = false;
+  }
+  task.now = phase::running;
+  resume_chain(loop, task.frame);
+  settle(loop, task, nullptr);
+}
+
+void start_inline(task_state& task) noexcept {
+  loop_core& loop = *task.loop;
+  task_state* const outer = loop.current;
+  loop.current = &task;
+  task.now = phase::running;
+  ++loop.depth;
+  resume_chain(loop, task.frame);
+  --loop.depth;
+  settle(loop, task, outer);
+}
+
+void request_cancel(task_state& task) noexcept {
+  if (task.now == phase::finished) return;
+  task.cancel_requested = true;
+  if (task.shields) return;
+  if (task.now == phase::suspended && task.waiting) task.waiting->kind->cancel(*task.waiting);
+}
+
+void begin_task(task_state& task, loop_core& loop, const void* about) noexcept {
+  task.loop = &loop;
+  task.about = about;
+  task.id = loop.next_id++;
+  task.next_task = loop.all_tasks;
+  if (loop.all_tasks) loop.all_tasks->prev_task = &task;
+  loop.all_tasks = &task;
+  ++loop.task_count;
+}
+
+void drop_reference(task_state& task) noexcept {
+  if (--task.references) return;
+  if (task.frame) {
+    const frame_handle root = std::exchange(task.frame, {});
+    if (task.how == ending::error && !task.observed) report_unjoined(task, root);
+    root.destroy();
+  }
+  free_about(task);
+  alloc::frame_free(&task, sizeof(task_state));
+}
+
+void check_core(const loop_core* owner, const char* what) noexcept {
+  if (owner == this_loop) [[likely]] return;
+  AXLE_CHECK(this_loop != nullptr,
+             "%s of core %u was used on a thread that runs no loop; use axle::post_to to reach its core", what,
+             owner->core);
+  AXLE_CHECK(owner == this_loop, "%s of core %u was used on core %u; use axle::on(core, f, args...) to reach it",
+             what, owner->core, this_loop->core);
+}
+
+}  // namespace detail
+}  // namespace axle
