@@ -22,10 +22,11 @@ namespace detail {
 /// What a driver completes. The io component adds the arguments (io/operation.hpp); a loop only moves it about.
 struct operation : wait_node {
   operation* next = nullptr;
-  std::int32_t result = 0;    // >= 0, or a negative errno value
-  std::uint8_t opcode = 0;
+  std::int32_t res = 0;       // >= 0, or a negative errno value
+  std::uint8_t number = 0;    // the io component's opcode
   bool more = false;          // this was not the last completion
   bool listed = false;        // stands in a list of completions
+  bool submitted = false;     // the driver has it; staged before, free after
   bool cancelling = false;    // a cancel was requested
 };
 
@@ -73,7 +74,7 @@ class driver {
   virtual ~driver() = default;
   /// Takes every operation of the list. Cannot fail.
   virtual void submit(detail::operation_list& staged) noexcept = 0;
-  /// Asks for an early end of an operation the driver holds; it comes back through wait as it would anyway.
+  /// Asks for an early end of an operation that was staged or submitted; it comes back through wait as it would anyway.
   virtual void cancel(detail::operation& op) noexcept = 0;
   /// Collects completions; sleeps until there is one, a wake, or `until_ns` on the driver's clock. A time that has
   /// passed means: do not sleep. Runs no user code.

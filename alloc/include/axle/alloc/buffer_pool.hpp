@@ -22,8 +22,10 @@ inline constexpr buffer_id no_buffer = 0xffff;
 struct buffer_pool_counts {
   std::uint32_t total = 0;
   std::uint32_t free = 0;
+  std::uint32_t kernel = 0;  ///< lying in a kernel-side ring, to be filled
   std::uint64_t leased = 0;  ///< leases ever given
   std::uint64_t dry = 0;     ///< times a buffer was asked for and none was free
+  std::uint32_t outstanding() const { return total - free - kernel; }  ///< held by programs
 };
 
 class buffer_pool {
@@ -52,6 +54,8 @@ class buffer_pool {
     free_head_ = id;
     ++counts_.free;
   }
+  /// A driver says how many it keeps in the kernel's ring.
+  void set_in_kernel(std::uint32_t count) noexcept { counts_.kernel = count; }
   bool empty() const noexcept { return free_head_ == no_buffer; }
 
   std::byte* memory(buffer_id id) const noexcept { return base_ + std::size_t{id} * bytes_; }

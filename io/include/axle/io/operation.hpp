@@ -33,6 +33,17 @@ struct buffer_chain {
   std::uint32_t count;
 };
 
+inline void append(buffer_chain& chain, alloc::buffer_pool& pool, alloc::buffer_id id, std::uint32_t bytes) noexcept {
+  pool.filled(id) = bytes;
+  pool.next(id) = alloc::no_buffer;
+  if (chain.count++) {
+    pool.next(chain.tail) = id;
+  } else {
+    chain.head = id;
+  }
+  chain.tail = id;
+}
+
 struct io_operation : axle::detail::operation {
   std::int32_t handle = -1;
   union {
@@ -49,11 +60,8 @@ struct io_operation : axle::detail::operation {
   };
 
   io_operation() noexcept : block{nullptr, 0} {}
-  opcode code() const noexcept { return static_cast<opcode>(opcode_number()); }
-  void set_code(opcode code) noexcept { axle::detail::operation::opcode = static_cast<std::uint8_t>(code); }
-
- private:
-  std::uint8_t opcode_number() const noexcept { return axle::detail::operation::opcode; }
+  opcode code() const noexcept { return static_cast<opcode>(number); }
+  void set_code(opcode code) noexcept { number = static_cast<std::uint8_t>(code); }
 };
 
 }  // namespace axle::io::detail

@@ -59,6 +59,7 @@ class [[nodiscard]] accept_await : public axle::detail::wait_node {
  private:
   AXLE_EXPORT bool available() const noexcept;
   AXLE_EXPORT void begin() noexcept;
+  friend struct acceptor;
   acceptor* from_;
 };
 

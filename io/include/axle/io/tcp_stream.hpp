@@ -71,8 +71,9 @@ class [[nodiscard]] read_await : public receive_await {
   std::span<std::byte> into_;
 };
 
-/// One write: a block or several. Stands in the connection's queue of writers until every byte is the kernel's.
-class [[nodiscard]] write_await {
+/// One write: a block or several. Stands in the connection's queue of writers until every byte is the kernel's; it is the
+/// operation for itself and the writers behind it when it comes first.
+class [[nodiscard]] write_await : io_operation {
  public:
   AXLE_EXPORT write_await(connection* to, std::span<const std::byte> data, std::int64_t timeout_ns) noexcept;
   AXLE_EXPORT write_await(connection* to, std::span<const std::span<const std::byte>> parts,
@@ -84,23 +85,26 @@ class [[nodiscard]] write_await {
   template <class P>
   void await_suspend(std::coroutine_handle<P> h) noexcept {
     if (left_ == 0) return axle::detail::requeue(h);
-    if (axle::detail::suspend_on(h, send_, "tcp_stream")) begin();
+    if (axle::detail::suspend_on(h, *this, "tcp_stream")) begin();
   }
   AXLE_EXPORT result<void> await_resume();
 
  private:
   friend struct connection;
   AXLE_EXPORT void begin() noexcept;
+  std::span<const std::span<const std::byte>> parts() const noexcept;
 
-  io_operation send_;             // in flight for this and the writers behind it, when this is the first
   connection* to_;
   write_await* behind_ = nullptr;
-  const std::span<const std::byte>* parts_;  // of a vectored write; else null and `one_` is it
   std::span<const std::byte> one_;
-  std::size_t part_count_;
-  std::size_t left_;              // bytes not yet accepted by the kernel
+  std::span<const std::span<const std::byte>> several_;  // of a vectored write; empty: `one_` is all
+  std::size_t done_ = 0;   // bytes that the kernel has taken
+  std::size_t left_;
   std::int64_t timeout_ns_;
   std::int32_t error_ = 0;
+  bool in_message_ = false;  // part of what is in flight
+  bool cut_ = false;         // cancelled
+  bool timed_out_ = false;
 };
 
 }  // namespace detail

@@ -1,0 +1,258 @@
+// The io_uring driver: operations become submission entries, completions become results; two switches, one system call a
+// turn.
+//
+// An operation's address is its user_data. That is safe without generations, because the memory of an operation stays
+// where it is until its last completion has been taken: awaiters are destroyed, and connections freed, only then.
+// Addresses are even; the odd numbers below mark the driver's own entries. Owning thread only, but for wake().
+#include "uring.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <vector>
+
+#include "../posix_sockets.hpp"
+#include "uring_ring.hpp"
+
+namespace axle::io::detail {
+
+namespace {
+
+using axle::detail::operation;
+using axle::detail::operation_list;
+
+// Newer than some installed headers.
+constexpr std::uint16_t accept_multishot = 1U << 0;
+constexpr std::uint16_t recv_multishot = 1U << 1;
+
+constexpr std::uint64_t ignored = 1;  // the completion of a cancel
+constexpr std::uint64_t woken = 3;    // the poll of the wake descriptor
+
+class uring final : public posix_sockets {
+ public:
+  explicit uring(const driver_options& options);
+  ~uring() override;
+
+  void submit(operation_list& staged) noexcept override;
+  void cancel(operation& op) noexcept override;
+  void wait(operation_list& completed, std::int64_t until_ns) noexcept override;
+  void wake() noexcept override;
+  std::string_view name() const noexcept override { return "uring"; }
+
+ private:
+  io_uring_sqe& entry() noexcept;
+  void prepare(io_operation& op) noexcept;
+  void take(const io_uring_cqe& completion) noexcept;
+  void finish(io_operation& op, std::int32_t result, bool more) noexcept;
+  void enter(unsigned wait_for, std::int64_t until_ns) noexcept;
+  void feed_starved() noexcept;
+  void watch_wakes() noexcept;
+
+  int wake_fd_;
+  uring_ring ring_;
+  operation_list collected_;               // completed, not yet handed out
+  std::vector<io_operation*> starved_;     // receives that ended for want of a buffer
+  std::vector<kernel_address> addresses_;  // of connects being submitted this turn
+};
+
+int make_eventfd() {
+  const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (fd < 0) throw std::system_error(errno, std::system_category(), "eventfd (raise the limit of open files: ulimit -n)");
+  return fd;
+}
+
+uring::uring(const driver_options& options)
+    : posix_sockets(options), wake_fd_(make_eventfd()), ring_(options.ring_entries, buffers_) {
+  starved_.reserve(64);
+  addresses_.reserve(64);
+  watch_wakes();
+}
+
+uring::~uring() { close(wake_fd_); }
+
+// Multishot and never read: each write wakes the poll once, which is all that is needed.
+void uring::watch_wakes() noexcept {
+  io_uring_sqe& sqe = entry();
+  io_uring_prep_poll_add(&sqe, wake_fd_, POLLIN);
+  sqe.len = IORING_POLL_ADD_MULTI;
+  io_uring_sqe_set_data64(&sqe, woken);
+}
+
+void uring::wake() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);  // EAGAIN: awake already
+}
+
+void uring::submit(operation_list& staged) noexcept {
+  while (operation* next = staged.pop_front()) {
+    auto& op = static_cast<io_operation&>(*next);
+    ++counts_.submitted;
+    op.submitted = true;
+    op.more = false;
+    if (op.cancelling) {
+      finish(op, -ECANCELED, false);
+    } else {
+      prepare(op);
+    }
+  }
+}
+
+// The first switch: arguments to a submission entry.
+void uring::prepare(io_operation& op) noexcept {
+  io_uring_sqe& sqe = entry();
+  switch (op.code()) {
+    case opcode::nop:
+      io_uring_prep_nop(&sqe);
+      break;
+    case opcode::accept:
+      io_uring_prep_accept(&sqe, op.handle, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      sqe.ioprio |= accept_multishot;
+      break;
+    case opcode::connect: {
+      // The kernel copies the address when the entry is submitted; until then it lies in addresses_, which does not grow
+      // past its reserve without submitting.
+      addresses_.push_back(to_kernel(*op.peer));
+      const kernel_address& peer = addresses_.back();
+      io_uring_prep_connect(&sqe, op.handle, reinterpret_cast<const sockaddr*>(&peer.storage), peer.size);
+      break;
+    }
+    case opcode::receive:
+      io_uring_prep_recv(&sqe, op.handle, op.block.data, op.block.size, 0);
+      break;
+    case opcode::receive_leased:
+      io_uring_prep_recv(&sqe, op.handle, nullptr, 0, 0);
+      sqe.ioprio |= recv_multishot;
+      sqe.flags |= IOSQE_BUFFER_SELECT;
+      sqe.buf_group = uring_ring::buffer_group;
+      break;
+    case opcode::send:
+      io_uring_prep_send(&sqe, op.handle, op.block.data, op.block.size, MSG_NOSIGNAL | MSG_WAITALL);
+      break;
+    case opcode::send_message:
+      io_uring_prep_sendmsg(&sqe, op.handle, static_cast<const msghdr*>(op.message.header), MSG_NOSIGNAL | MSG_WAITALL);
+      break;
+    case opcode::close:
+      io_uring_prep_close(&sqe, op.handle);
+      break;
+  }
+  io_uring_sqe_set_data64(&sqe, reinterpret_cast<std::uintptr_t>(&op));
+  if (op.code() == opcode::connect && addresses_.size() == addresses_.capacity()) enter(0, 0);
+}
+
+// There always is one: a full queue is handed to the kernel first, and completions it waits for are taken meanwhile.
+io_uring_sqe& uring::entry() noexcept {
+  for (;;) {
+    if (io_uring_sqe* free = ring_.entry()) {
+      return *free;
+    }
+    enter(0, 0);
+  }
+}
+
+void uring::cancel(operation& staged_or_submitted) noexcept {
+  auto& op = static_cast<io_operation&>(staged_or_submitted);
+  if (op.cancelling || (op.listed && !op.submitted)) return;  // asked before, or completed already
+  op.cancelling = true;
+  if (!op.submitted) return;  // staged: submit() sees the mark
+  if (const auto starving = std::find(starved_.begin(), starved_.end(), &op); starving != starved_.end()) {
+    starved_.erase(starving);
+    finish(op, -ECANCELED, false);
+    return;
+  }
+  io_uring_sqe& sqe = entry();
+  io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uintptr_t>(&op), 0);
+  io_uring_sqe_set_data64(&sqe, ignored);
+}
+
+void uring::wait(operation_list& completed, std::int64_t until_ns) noexcept {
+  ring_.restock();
+  if (!starved_.empty() && buffers_.counts().kernel > 0) feed_starved();
+  ring_.reap([this](const io_uring_cqe& each) { take(each); });
+  const bool must_sleep = collected_.empty() && until_ns > 0;
+  if (must_sleep || ring_.unsubmitted() || ring_.kernel_has_work()) {
+    enter(must_sleep ? 1 : 0, until_ns);
+    ring_.reap([this](const io_uring_cqe& each) { take(each); });
+  }
+  completed = std::exchange(collected_, {});
+}
+
+void uring::enter(unsigned wait_for, std::int64_t until_ns) noexcept {
+  ++counts_.kernel_entries;
+  if (ring_.overflowed()) ++counts_.overflows;
+  const int got = ring_.enter(wait_for, until_ns, wait_for && until_ns != INT64_MAX ? now() : 0);
+  addresses_.clear();
+  if (got >= 0 || got == -ETIME || got == -EINTR) return;
+  // Short of memory, or completions must be taken first: both pass.
+  if (got == -EBUSY || got == -EAGAIN || got == -ENOMEM) {
+    ring_.reap([this](const io_uring_cqe& each) { take(each); });
+    return;
+  }
+  AXLE_CHECK(got != -EEXIST,
+             "a ring was entered by a thread, or after fork by a process, that did not make it: start a loop of its own");
+  AXLE_CHECK(got != -EBADR, "io_uring lost completions for want of memory; raise the memory limit");
+  AXLE_CHECK(got >= 0, "io_uring_enter failed: %s", strerror(-got));
+}
+
+// The second switch: a completion to a result.
+void uring::take(const io_uring_cqe& completion) noexcept {
+  if (completion.user_data == ignored) return;
+  const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
+  if (completion.user_data == woken) {
+    if (!more) watch_wakes();
+    return;
+  }
+  auto& op = *reinterpret_cast<io_operation*>(static_cast<std::uintptr_t>(completion.user_data));
+  switch (op.code()) {
+    case opcode::accept:
+      if (completion.res >= 0) op.accepted->push_back(completion.res);
+      break;
+    case opcode::receive_leased:
+      if (completion.flags & IORING_CQE_F_BUFFER) {
+        const auto id = static_cast<alloc::buffer_id>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
+        ring_.buffer_used();
+        if (completion.res <= 0) {
+          buffers_.release(id);
+        } else {
+          append(op.chain, buffers_, id, static_cast<std::uint32_t>(completion.res));
+        }
+      } else if (completion.res == -ENOBUFS && !more && !op.cancelling) {
+        ++counts_.dry_buffers;
+        starved_.push_back(&op);
+        return;
+      }
+      break;
+    default:
+      break;
+  }
+  finish(op, completion.res, more);
+}
+
+void uring::finish(io_operation& op, std::int32_t result, bool more) noexcept {
+  op.res = result;
+  op.more = more;
+  if (!more) {
+    op.submitted = false;
+    op.cancelling = false;
+    ++counts_.completed;
+  }
+  if (op.listed) return;
+  op.listed = true;
+  collected_.push_back(op);
+}
+
+void uring::feed_starved() noexcept {
+  // prepare() may enter, take completions and starve again: go through a copy.
+  const std::vector<io_operation*> hungry = std::exchange(starved_, {});
+  for (io_operation* each : hungry) prepare(*each);
+}
+
+}  // namespace
+
+std::unique_ptr<io_driver> make_uring(const driver_options& options) { return std::make_unique<uring>(options); }
+
+}  // namespace axle::io::detail
