@@ -132,7 +132,10 @@ void engine::serve_until_told(loop& mine) noexcept {
     begin_task(*main_, mine, nullptr);
     main_->observed = true;
     main_->on_end = main_;
-    main_->ended = [](end_hook&, task_state&) noexcept { this_engine->main_ended_ = true; };
+    main_->ended = [](end_hook&, task_state&) noexcept {
+      this_engine->main_ended_ = true;
+      this_engine->at(0).wake();  // this turn must not end asleep
+    };
     mine.ready.push(*main_, false);
     stage_.store(stage::running);
     while (!main_ended_) {
@@ -174,6 +177,7 @@ void engine::drain(loop& mine) noexcept {
   stage seen = stage::draining;
   std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_.drain.count());
   cancel_all(mine);
+  std::uint32_t cancelled_up_to = mine.next_id;
   while (stage_.load() != stage::stopped) {
     if (const stage now = stage_.load(); now != seen) {
       seen = now;
@@ -203,7 +207,10 @@ void engine::drain(loop& mine) noexcept {
       counted_busy = true;
       busy_.fetch_add(1);
     }
-    if (mine.task_count) cancel_all(mine);  // what was spawned meanwhile
+    if (mine.next_id != cancelled_up_to) {  // what was spawned meanwhile
+      cancelled_up_to = mine.next_id;
+      cancel_all(mine);
+    }
   }
 }
 

@@ -27,19 +27,17 @@ void loop::turn(std::int64_t until_ns) noexcept {
   exchange_operations(until_ns);
 }
 
-// 1. Microtasks first, and again after each task, as JavaScript does after each macrotask; all under one budget.
+// 1. Microtasks first, and again after each task, as JavaScript does after each macrotask. What these tasks queue runs in
+// the same turn, behind what was queued before, as far as the budget goes.
 void loop::run_ready() noexcept {
   unsigned budget = limits_.tasks_per_turn;
   run_microtasks(budget);
-  if (ready.empty()) return;
-  // Only what was queued when the turn began: what these tasks queue runs in the next turn (asyncio's rule).
-  std::size_t queued = ready.size();
   const std::int64_t limit = now_ns + limits_.run_ns;
-  while (queued-- && budget) {
+  while (!ready.empty() && budget) {
     --budget;
     run_item(ready.pop());
     run_microtasks(budget);
-    if (budget % 16 == 0 && driver_->now() > limit) break;
+    if (budget % 64 == 0 && driver_->now() > limit) break;
   }
 }
 

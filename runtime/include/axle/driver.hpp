@@ -95,8 +95,8 @@ class driver {
 struct driver_options {
   std::string_view name;                ///< "uring", "epoll", "sim"; empty: the best that works here
   std::uint32_t ring_entries = 1024;    ///< submission queue; halved while memory for it is refused
-  std::uint32_t buffers = 1024;         ///< receive buffers of a core, at most 32,768
-  std::uint32_t buffer_bytes = 4096;
+  std::uint32_t buffers = 512;          ///< receive buffers of a core, at most 32,768
+  std::uint32_t buffer_bytes = 16'384;
   std::uint64_t seed = 0;               ///< of the simulator
 };
 
