@@ -146,7 +146,6 @@ void acceptor::completed() noexcept {
   if (has_ready()) pause_ns = accepting ? 0 : pause_ns;
   if (!waiting || !(has_ready() || error)) return;
   accept_await& woken = *std::exchange(waiting, nullptr);
-  woken.waiter->waiting = nullptr;
   axle::detail::run_task(*woken.waiter);
 }
 

@@ -48,7 +48,6 @@ connection& of_clock(wait_node& node) noexcept {
 
 // A completion resumes its task directly, in this turn.
 void resume_now(task_state& task, bool to_end) noexcept {
-  task.waiting = nullptr;
   task.unwinding = to_end;
   run_task(task);
 }

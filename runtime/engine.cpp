@@ -202,7 +202,9 @@ void engine::drain(loop& mine) noexcept {
         std::_Exit(70);  // EX_SOFTWARE: a task that never ends, in a program that was to stop
       }
     }
-    mine.turn(busy ? give_up_ns : timer_wheel::never);
+    // A turn that makes this core quiet must not fall asleep over it: others wait to be told.
+    const bool may_sleep = mine.ready.empty() && mine.microtasks.empty();
+    mine.turn(!may_sleep ? 0 : busy ? give_up_ns : timer_wheel::never);
     if (!mine.quiet() && !counted_busy) {
       counted_busy = true;
       busy_.fetch_add(1);

@@ -118,7 +118,7 @@ void loop::report_stuck() noexcept {
   std::fprintf(stderr, "axle: core %u: %zu tasks did not end when they were cancelled:\n", core, task_count);
   for (task_state* each = all_tasks; each; each = each->next_task) {
     const std::string_view name = name_of(*each);
-    const char* waits = each->now == phase::suspended && each->waiting ? each->waiting->kind->what : "nothing";
+    const char* waits = each->waiting() ? each->waiting()->kind->what : "nothing";
     std::fprintf(stderr, "axle:   task %u \"%.*s\", waiting for: %s\n", each->id, static_cast<int>(name.size()),
                  name.data(), waits);
   }

@@ -16,19 +16,23 @@ clock::time_point clock::now() noexcept {
 
 namespace detail {
 
-const wait_kind sleep_await::kind_of = {
-    .complete = [](wait_node& node) noexcept { this_loop->make_ready(*node.waiter); },
-    .cancel =
-        [](wait_node& node) noexcept {
-          this_loop->wheel.disarm(static_cast<sleep_await&>(node));
-          this_loop->make_ready_to_end(*node.waiter);
-        },
-    .what = "sleep",
-};
+namespace {
+
+void wake(wait_node& node) noexcept { this_loop->make_ready(*node.waiter); }
+
+void call_off(wait_node& node) noexcept {
+  this_loop->wheel.disarm(static_cast<timer_node&>(node));
+  this_loop->make_ready_to_end(*node.waiter);
+}
+
+}  // namespace
+
+const wait_kind sleep_await::for_duration = {wake, call_off, "sleep"};
+const wait_kind sleep_await::for_deadline = {wake, call_off, "sleep_until"};
 
 void sleep_await::begin() noexcept {
   loop_core& loop = *this_loop;
-  if (as_ == given::duration) deadline_ns = deadline_after(loop.drives->now(), deadline_ns);
+  if (kind == &for_duration) deadline_ns = deadline_after(loop.drives->now(), deadline_ns);
   if (deadline_ns >= timer_wheel::never) deadline_ns = timer_wheel::never - 1;
   loop.wheel.arm(*this);
 }

@@ -78,6 +78,7 @@ void settle(loop_core& loop, task_state& task, task_state* outer) noexcept {
 void run_task(task_state& task) noexcept {
   loop_core& loop = *task.loop;
   loop.current = &task;
+  task.queued = false;
   loop.depth = 0;
   loop.credit = await_credit;
   if (task.now == phase::pending && task.must_end()) task.unwinding = true;
@@ -105,7 +106,7 @@ void request_cancel(task_state& task) noexcept {
   if (task.now == phase::finished) return;
   task.cancel_requested = true;
   if (task.shields) return;
-  if (task.now == phase::suspended && task.waiting) task.waiting->kind->cancel(*task.waiting);
+  if (wait_node* const node = task.waiting()) node->kind->cancel(*node);
 }
 
 void begin_task(task_state& task, loop_core& loop, const void* about) noexcept {

@@ -12,12 +12,12 @@ namespace axle {
 
 namespace detail {
 
+/// Until it begins, `deadline_ns` is what was given: a duration, if the kind says so.
 class sleep_await : public timer_node {
  public:
-  enum class given : bool { duration, deadline };
-  sleep_await(std::int64_t ns, given as) noexcept : timer_node(), as_(as) {
+  sleep_await(std::int64_t ns, const wait_kind& given) noexcept {
     deadline_ns = ns;
-    kind = &kind_of;
+    kind = &given;
   }
   sleep_await(const sleep_await&) = delete;
   sleep_await& operator=(const sleep_await&) = delete;
@@ -25,15 +25,16 @@ class sleep_await : public timer_node {
   bool await_ready() const noexcept { return false; }
   template <class P>
   void await_suspend(std::coroutine_handle<P> h) noexcept {
-    if (as_ == given::duration && deadline_ns <= 0) return requeue(h);
+    if (deadline_ns <= 0 && kind == &for_duration) return requeue(h);
     if (suspend_on(h, *this, "sleep")) begin();
   }
   void await_resume() const { throw_if_cut(); }
 
+  AXLE_EXPORT static const wait_kind for_duration;
+  AXLE_EXPORT static const wait_kind for_deadline;
+
  private:
   AXLE_EXPORT void begin() noexcept;
-  AXLE_EXPORT static const wait_kind kind_of;
-  given as_;
 };
 
 class yield_await {
@@ -53,12 +54,12 @@ class yield_await {
 /// Never early; how late depends on the loop (see `axle::clock`). Absurdly long durations sleep until cancelled.
 template <class Rep, class Period>
 detail::sleep_await sleep(std::chrono::duration<Rep, Period> d) noexcept {
-  return {detail::clamped_ns(d), detail::sleep_await::given::duration};
+  return {detail::clamped_ns(d), detail::sleep_await::for_duration};
 }
 
 /// Suspends the task until `when`; a time that has passed lets the timers that are due go first.
 inline detail::sleep_await sleep_until(clock::time_point when) noexcept {
-  return {when.time_since_epoch().count(), detail::sleep_await::given::deadline};
+  return {when.time_since_epoch().count(), detail::sleep_await::for_deadline};
 }
 
 /// Lets every task that is ready now run before this one goes on (asyncio's `sleep(0)`).

@@ -133,14 +133,11 @@ template <class P>
 [[nodiscard]] bool suspend_on(std::coroutine_handle<P> frame, wait_node& node, const char* what) noexcept {
   task_state& task = need_task(what);
   node.waiter = &task;
-  task.frame = handle_of(frame);
-  task.foreign = !is_axle_promise<P>;
-  task.now = phase::suspended;
+  task.suspend(handle_of(frame), node, !is_axle_promise<P>);
   if (task.must_end()) [[unlikely]] {
     this_loop->make_ready_to_end(task);
     return false;
   }
-  task.waiting = &node;
   return true;
 }
 

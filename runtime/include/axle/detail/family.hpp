@@ -70,10 +70,7 @@ class family : public wait_node {
   void suspend(std::coroutine_handle<P> h) noexcept {
     task_state& parent = *this_loop->current;
     waiter = &parent;
-    parent.frame = handle_of(h);
-    parent.foreign = !is_axle_promise<P>;
-    parent.now = phase::suspended;
-    parent.waiting = this;
+    parent.suspend(handle_of(h), *this, !is_axle_promise<P>);
     if (parent.must_end()) cancel_children();
   }
   /// The wait is over; `deliver`: there is something to give to the parent even if it is being cancelled.

@@ -41,7 +41,7 @@ struct loop_core {
   }
 
   void make_ready(task_state& task) noexcept {
-    task.waiting = nullptr;
+    task.queued = true;
     ready.push(task, false);
   }
 

@@ -40,24 +40,33 @@ enum class ending : std::uint8_t { none, value, error, cancelled };
 
 struct task_state : ready_node {
   frame_handle frame;             // to resume next; of a finished task: the root frame, which holds the outcome
-  wait_node* waiting = nullptr;   // while suspended and not queued
   task_state* next_task = nullptr;  // all tasks of the loop
   task_state* prev_task = nullptr;
   const void* about = nullptr;    // a source_location's data, or a named_site when `named`
   end_hook* on_end = nullptr;
   loop_core* loop = nullptr;
   std::uint32_t id = 0;
-  std::uint16_t shields = 0;
   std::uint8_t references = 0;
+  std::uint8_t shields = 0;
   phase now : 2 = phase::pending;
   ending how : 2 = ending::none;
+  bool queued : 1 = false;            // woken, and in the ready queue
   bool cancel_requested : 1 = false;  // asked for; level-triggered: stays
   bool unwinding : 1 = false;         // takes effect at the next run: frames are destroyed, not resumed
   bool foreign : 1 = false;           // suspended inside a coroutine of another library
   bool named : 1 = false;
   bool observed : 1 = false;          // its outcome was taken, so a failure is nobody else's to report
 
-  bool queued() const noexcept { return now == phase::suspended && waiting == nullptr; }
+  /// What a suspended task waits for; null when it has been woken. Shares its place with the link of the ready queue.
+  wait_node* waiting() const noexcept {
+    return now == phase::suspended && !queued ? reinterpret_cast<wait_node*>(next) : nullptr;
+  }
+  void suspend(frame_handle at, wait_node& on, bool is_foreign) noexcept {
+    frame = at;
+    foreign = is_foreign;
+    now = phase::suspended;
+    next = reinterpret_cast<std::uintptr_t>(&on);
+  }
   /// Whether the next await must end this task.
   bool must_end() const noexcept { return cancel_requested && shields == 0; }
 };
