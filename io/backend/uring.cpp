@@ -51,6 +51,7 @@ class uring final : public posix_sockets {
   void finish(io_operation& op, std::int32_t result, bool more) noexcept;
   void enter(unsigned wait_for, std::int64_t until_ns) noexcept;
   void feed_starved() noexcept;
+  bool send_at_once(io_operation& op) noexcept;
   void watch_wakes() noexcept;
 
   int wake_fd_;
@@ -58,6 +59,7 @@ class uring final : public posix_sockets {
   operation_list collected_;               // completed, not yet handed out
   std::vector<io_operation*> starved_;     // receives that ended for want of a buffer
   std::vector<kernel_address> addresses_;  // of connects being submitted this turn
+  unsigned sends_ = 0;                     // submitted this turn
 };
 
 int make_eventfd() {
@@ -88,7 +90,35 @@ void uring::wake() noexcept {
   [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);  // EAGAIN: awake already
 }
 
+// A turn with few sends makes them by system call: that costs less than an entry whose completion ends the wait for the
+// next request at once, and then another wait (measured, 1 connection: 1.03 against 1.10 of a bare epoll loop's CPU; at 64
+// connections entries win by 4 to 8 %). Sends are in order on each connection, for it has one at a time.
+constexpr unsigned few_sends = 3;
+
+bool is_send(const operation& op) noexcept {
+  const opcode code = static_cast<const io_operation&>(op).code();
+  return code == opcode::send || code == opcode::send_message;
+}
+
+unsigned count_sends(const operation_list& staged) noexcept {
+  unsigned count = 0;
+  for (const operation* each = staged.front(); each && count <= few_sends; each = each->next) count += is_send(*each);
+  return count;
+}
+
+bool uring::send_at_once(io_operation& op) noexcept {
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  ++counts_.kernel_entries;
+  const ssize_t got = op.code() == opcode::send
+                          ? send(op.handle, op.block.data, op.block.size, flags)
+                          : sendmsg(op.handle, static_cast<const msghdr*>(op.message.header), flags);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  finish(op, got < 0 ? -errno : static_cast<std::int32_t>(got), false);
+  return true;
+}
+
 void uring::submit(operation_list& staged) noexcept {
+  const bool directly = count_sends(staged) <= few_sends;
   while (operation* next = staged.pop_front()) {
     auto& op = static_cast<io_operation&>(*next);
     ++counts_.submitted;
@@ -96,7 +126,10 @@ void uring::submit(operation_list& staged) noexcept {
     op.more = false;
     if (op.cancelling) {
       finish(op, -ECANCELED, false);
-    } else {
+    } else if (!is_send(op)) {
+      prepare(op);
+    } else if (!directly || !send_at_once(op)) {
+      ++sends_;
       prepare(op);
     }
   }
@@ -175,7 +208,10 @@ void uring::wait(operation_list& completed, std::int64_t until_ns) noexcept {
   ring_.reap([this](const io_uring_cqe& each) { take(each); });
   const bool must_sleep = collected_.empty() && until_ns > 0;
   if (must_sleep || ring_.unsubmitted() || ring_.kernel_has_work()) {
-    enter(must_sleep ? 1 : 0, until_ns);
+    // Each send completes, and if the peer is quick its next request comes: hope for both, but not for long.
+    const unsigned hoped_for = sends_ > few_sends && ring_.can_gather() ? 2 * sends_ : 1;
+    enter(must_sleep ? hoped_for : 0, until_ns);
+    sends_ = 0;
     ring_.reap([this](const io_uring_cqe& each) { take(each); });
   }
   completed = std::exchange(collected_, {});

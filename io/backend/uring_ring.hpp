@@ -30,9 +30,12 @@ class uring_ring {
     return ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_RELAXED);
   }
 
-  /// Enters the kernel: submits what is prepared, waits for `wait_for` completions at most until `until_ns`. One system call.
-  /// Returns a negative errno value, or the number submitted.
+  /// Enters the kernel: submits what is prepared, waits for a completion at most until `until_ns`. If more than one is
+  /// hoped for, the kernel gathers that many for up to `gather_us` before one is enough. One system call. Returns a
+  /// negative errno value, or the number submitted.
   int enter(unsigned wait_for, std::int64_t until_ns, std::int64_t now_ns) noexcept;
+  /// Whether waiting for several completions is possible without waiting for ever.
+  bool can_gather() const noexcept { return can_gather_; }
 
   /// Whether the kernel has work that shows only after an enter.
   bool kernel_has_work() const noexcept {
@@ -74,6 +77,7 @@ class uring_ring {
   std::uint32_t lent_ = 0;
   unsigned enter_flags_ = 0;
   int enter_fd_ = -1;
+  bool can_gather_ = false;
 };
 
 }  // namespace axle::io::detail
