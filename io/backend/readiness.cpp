@@ -60,6 +60,7 @@ void readiness::submit(operation_list& staged) noexcept {
 
 void readiness::begin(io_operation& op) noexcept {
   if (op.code() == opcode::nop) return finish(op, 0);
+  if (op.handle < 0) return finish(op, -EBADF);
   if (op.code() == opcode::close) return close_handle(op);
   handle_state& state = state_of(op.handle);
   direction& way = is_input(op.code()) ? state.in : state.out;

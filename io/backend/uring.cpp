@@ -59,6 +59,7 @@ class uring final : public posix_sockets {
   operation_list collected_;               // completed, not yet handed out
   std::vector<io_operation*> starved_;     // receives that ended for want of a buffer
   std::vector<kernel_address> addresses_;  // of connects being submitted this turn
+  bool woken_ = false;                     // a wake was seen, perhaps by submit, and ends the next wait
   unsigned sends_ = 0;                     // submitted this turn
 };
 
@@ -204,9 +205,9 @@ void uring::cancel(operation& staged_or_submitted) noexcept {
 
 void uring::wait(operation_list& completed, std::int64_t until_ns) noexcept {
   ring_.restock();
-  if (!starved_.empty() && buffers_.counts().kernel > 0) feed_starved();
   ring_.reap([this](const io_uring_cqe& each) { take(each); });
-  const bool must_sleep = collected_.empty() && until_ns > 0;
+  if (!starved_.empty() && ring_.has_buffers()) feed_starved();
+  const bool must_sleep = collected_.empty() && until_ns > 0 && !woken_;
   if (must_sleep || ring_.unsubmitted() || ring_.kernel_has_work()) {
     // Each send completes, and if the peer is quick its next request comes: hope for both, but not for long.
     const unsigned hoped_for = sends_ > few_sends && ring_.can_gather() ? 2 * sends_ : 1;
@@ -214,6 +215,7 @@ void uring::wait(operation_list& completed, std::int64_t until_ns) noexcept {
     sends_ = 0;
     ring_.reap([this](const io_uring_cqe& each) { take(each); });
   }
+  woken_ = false;
   completed = std::exchange(collected_, {});
 }
 
@@ -239,6 +241,7 @@ void uring::take(const io_uring_cqe& completion) noexcept {
   if (completion.user_data == ignored) return;
   const bool more = (completion.flags & IORING_CQE_F_MORE) != 0;
   if (completion.user_data == woken) {
+    woken_ = true;
     if (!more) watch_wakes();
     return;
   }
@@ -256,7 +259,8 @@ void uring::take(const io_uring_cqe& completion) noexcept {
         } else {
           append(op.chain, buffers_, id, static_cast<std::uint32_t>(completion.res));
         }
-      } else if (completion.res == -ENOBUFS && !more && !op.cancelling) {
+      } else if (completion.res == -ENOBUFS && !more) {
+        if (op.cancelling) return finish(op, -ECANCELED, false);
         ++counts_.dry_buffers;
         starved_.push_back(&op);
         return;

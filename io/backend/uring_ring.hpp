@@ -59,7 +59,8 @@ class uring_ring {
   /// Gives the kernel every free buffer of the pool, in one advance. True if there were any.
   bool restock() noexcept;
   /// A completion has used one.
-  void buffer_used() noexcept { --lent_; }
+  void buffer_used() noexcept { buffers_.set_in_kernel(--lent_); }
+  bool has_buffers() const noexcept { return lent_ != 0; }
   static constexpr std::uint16_t buffer_group = 0;
 
  private:
