@@ -67,7 +67,7 @@ struct connection : receive_operation, connection_clock {
   void unjoin() noexcept;
 
   // Time and end.
-  void set_clock(std::int64_t deadline_ns) noexcept;
+  void set_clock(std::int64_t at_ns) noexcept;
   void clock_struck() noexcept;
   void let_go() noexcept;
   void close_handle() noexcept;

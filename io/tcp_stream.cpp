@@ -344,12 +344,12 @@ const wait_kind connection::clock_kind = {
 };
 
 // Moving a deadline back is one comparison: the clock stays where it is filed and finds out when it strikes.
-void connection::set_clock(std::int64_t deadline_ns) noexcept {
+void connection::set_clock(std::int64_t at_ns) noexcept {
   if (armed()) {
-    if (connection_clock::deadline_ns <= deadline_ns) return;
+    if (deadline_ns <= at_ns) return;
     loop->wheel.disarm(clock());
   }
-  connection_clock::deadline_ns = deadline_ns;
+  deadline_ns = at_ns;
   loop->wheel.arm(clock());
 }
 
