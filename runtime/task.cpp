@@ -37,10 +37,25 @@ void unlink_from_all(loop_core& loop, task_state& task) noexcept {
   --loop.task_count;
 }
 
+// A cancel reaches coroutines of another library as an exception; if it came all the way up, the task was cancelled.
+bool was_cut_by_exception(const task_state& task) noexcept {
+  try {
+    std::rethrow_exception(task.frame.promise().error);
+  } catch (const cancelled&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 // The task's last frame has stopped (or is gone): tell whoever waits, then give up the runtime's reference.
 void finish(task_state& task) noexcept {
   loop_core& loop = *task.loop;
   unlink_from_all(loop, task);
+  if (task.how == ending::error && task.cancel_requested && was_cut_by_exception(task)) {
+    std::exchange(task.frame, {}).destroy();
+    task.how = ending::cancelled;
+  }
   const bool counted = task.references != 0;  // an embedded task may be freed by the hook
   if (end_hook* hook = std::exchange(task.on_end, nullptr)) hook->ended(*hook, task);
   if (counted) drop_reference(task);
@@ -79,6 +94,7 @@ void run_task(task_state& task) noexcept {
   loop_core& loop = *task.loop;
   loop.current = &task;
   task.queued = false;
+  task.only_yields = false;
   loop.depth = 0;
   loop.credit = await_credit;
   if (task.now == phase::pending && task.must_end()) task.unwinding = true;
@@ -106,7 +122,11 @@ void request_cancel(task_state& task) noexcept {
   if (task.now == phase::finished) return;
   task.cancel_requested = true;
   if (task.shields) return;
-  if (wait_node* const node = task.waiting()) node->kind->cancel(*node);
+  if (wait_node* const node = task.waiting()) {
+    node->kind->cancel(*node);
+  } else if (task.queued && task.only_yields) {
+    task.unwinding = true;
+  }
 }
 
 void begin_task(task_state& task, loop_core& loop, const void* about) noexcept {

@@ -151,16 +151,24 @@ inline bool may_complete_now(const char* what) noexcept {
   return true;
 }
 
-/// Puts the current task, suspended at `frame`, at the end of the ready queue.
+/// Puts the current task, suspended at `frame`, at the end of the ready queue; it has a value to take when it goes on.
 template <class P>
-void requeue(std::coroutine_handle<P> frame) noexcept {
+void requeue_with_value(std::coroutine_handle<P> frame) noexcept {
   loop_core& loop = *this_loop;
   task_state& task = *loop.current;
   task.frame = handle_of(frame);
   task.foreign = !is_axle_promise<P>;
   task.now = phase::suspended;
-  if (task.must_end()) task.unwinding = true;
   loop.make_ready(task);
+}
+
+/// The same for a task that has taken nothing yet: a cancel, pending or to come, ends it here.
+template <class P>
+void requeue(std::coroutine_handle<P> frame) noexcept {
+  requeue_with_value(frame);
+  task_state& task = *this_loop->current;
+  task.only_yields = true;
+  if (task.must_end()) task.unwinding = true;
 }
 
 /// For await_resume in leaf awaiters: a foreign coroutine learns of the cancellation by exception.
@@ -202,7 +210,7 @@ class task_await : child_await {
     parent = handle_of(awaiting);
     foreign_parent = !is_axle_promise<P>;
     if (child.done()) [[unlikely]] {
-      requeue(awaiting);
+      requeue_with_value(awaiting);
     } else if (loop.depth >= max_await_depth) [[unlikely]] {
       loop.next_frame = child;  // not begun yet: the trampoline does
     }

@@ -37,7 +37,7 @@ class timeout_family : public family {
   AXLE_EXPORT bool start() noexcept;
   template <class P>
   void wait(std::coroutine_handle<P> h) noexcept {
-    if (all_ended()) return requeue(h);
+    if (all_ended()) return requeue_with_value(h);
     arm();
     suspend(h);
   }

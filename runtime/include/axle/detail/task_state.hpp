@@ -51,6 +51,7 @@ struct task_state : ready_node {
   phase now : 2 = phase::pending;
   ending how : 2 = ending::none;
   bool queued : 1 = false;            // woken, and in the ready queue
+  bool only_yields : 1 = false;       // queued with nothing to deliver: a cancel may end it there
   bool cancel_requested : 1 = false;  // asked for; level-triggered: stays
   bool unwinding : 1 = false;         // takes effect at the next run: frames are destroyed, not resumed
   bool foreign : 1 = false;           // suspended inside a coroutine of another library
