@@ -1,5 +1,5 @@
 // buffer_pool's mapping: one aligned block, numbered from the bottom, so that the first leases are neighbours.
-#include "axle/alloc/buffer_pool.hpp"
+#include <axle/alloc/buffer_pool.hpp>
 
 #include <new>
 

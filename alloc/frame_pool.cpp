@@ -1,5 +1,5 @@
 // The slow half of frame_pool: refilling from slabs, blocks above the largest class, parking and adoption.
-#include "axle/alloc/frame_pool.hpp"
+#include <axle/alloc/frame_pool.hpp>
 
 #include <cstring>
 #include <mutex>

@@ -45,9 +45,11 @@ axle::task<int> serve(settings given) {
   const std::chrono::nanoseconds idle = given.timeouts ? std::chrono::nanoseconds(60s) : 0ns;
   const axle::io::serve_options options{.max_connections = 100'000, .drain = 0s};
   if (given.oneshot) {
-    co_await listener->serve([idle](axle::io::tcp_stream peer) { return answer_once(std::move(peer), idle); }, options);
+    const auto answering = [idle](axle::io::tcp_stream peer) { return answer_once(std::move(peer), idle); };
+    co_await listener->serve(answering, options);
   } else {
-    co_await listener->serve([idle](axle::io::tcp_stream peer) { return echo(std::move(peer), idle); }, options);
+    const auto echoing = [idle](axle::io::tcp_stream peer) { return echo(std::move(peer), idle); };
+    co_await listener->serve(echoing, options);
   }
   co_return 0;
 }

@@ -1,5 +1,5 @@
 // Parsing and printing addresses: inet_pton and inet_ntop do the work.
-#include "axle/io/address.hpp"
+#include <axle/io/address.hpp>
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -15,6 +15,7 @@ namespace {
 
 std::optional<address> parse_host(std::string_view host, std::uint16_t port) {
   if (host.empty() || host == "*") return address::from_v4({0, 0, 0, 0}, port);
+  if (host.find('\0') != std::string_view::npos) return std::nullopt;  // what follows would be ignored below
   std::string text(host);
   in_addr v4;
   if (inet_pton(AF_INET, text.c_str(), &v4) == 1) {

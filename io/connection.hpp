@@ -8,9 +8,9 @@
 
 #include <cstdint>
 
-#include "axle/detail/loop_core.hpp"
-#include "axle/io/operation.hpp"
-#include "axle/io/tcp_stream.hpp"
+#include <axle/detail/loop_core.hpp>
+#include <axle/io/operation.hpp>
+#include <axle/io/tcp_stream.hpp>
 #include "io_driver.hpp"
 
 namespace axle::io::detail {

@@ -6,12 +6,12 @@
 
 #include <cstdint>
 
-#include "axle/alloc/buffer_pool.hpp"
-#include "axle/driver.hpp"
-#include "axle/io/address.hpp"
-#include "axle/io/operation.hpp"
-#include "axle/io/tcp_options.hpp"
-#include "axle/result.hpp"
+#include <axle/alloc/buffer_pool.hpp>
+#include <axle/driver.hpp>
+#include <axle/io/address.hpp>
+#include <axle/io/operation.hpp>
+#include <axle/io/tcp_options.hpp>
+#include <axle/result.hpp>
 
 namespace axle::io::detail {
 

@@ -1,6 +1,6 @@
 // Accepting: one multishot operation per listener, a queue of accepted handles, a pause when descriptors run out; and the
 // connections of a server. Owning loop only.
-#include "axle/io/tcp_listener.hpp"
+#include <axle/io/tcp_listener.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,8 +8,8 @@
 #include <new>
 #include <vector>
 
-#include "axle/sleep.hpp"
-#include "axle/timeout.hpp"
+#include <axle/sleep.hpp>
+#include <axle/timeout.hpp>
 #include "connection.hpp"
 
 namespace axle::io {

@@ -2,7 +2,7 @@
 //
 // Where each is kick-started: receiving by the first recv() and again by a recv() that finds it ended; sending by the
 // write that finds none in flight; the clock by a wait that has a timeout.
-#include "axle/io/tcp_stream.hpp"
+#include <axle/io/tcp_stream.hpp>
 
 #include <limits.h>
 #include <sys/socket.h>
@@ -13,7 +13,7 @@
 #include <cstring>
 #include <new>
 
-#include "axle/timeout.hpp"
+#include <axle/timeout.hpp>
 #include "connection.hpp"
 
 namespace axle::io {

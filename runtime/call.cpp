@@ -1,9 +1,9 @@
 // Callbacks of the loop: queued, timed, called off. Owning core only.
-#include "axle/call.hpp"
+#include <axle/call.hpp>
 
 #include <exception>
 
-#include "axle/spawn.hpp"
+#include <axle/spawn.hpp>
 #include "loop.hpp"
 
 namespace axle::detail {

@@ -1,5 +1,5 @@
 // The end of a failed AXLE_CHECK: one line to stderr, then abort.
-#include "axle/check.hpp"
+#include <axle/check.hpp>
 
 #include <cstdarg>
 #include <cstdio>

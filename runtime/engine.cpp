@@ -1,4 +1,5 @@
 // Starting and stopping loops: see engine.hpp for the order. Each loop is made, run and destroyed by its own thread.
+// Every atomic here is sequentially consistent unless it says otherwise: all of it happens at the start or at the end.
 #include "engine.hpp"
 
 #include <pthread.h>
@@ -13,8 +14,8 @@
 #include <optional>
 #include <string>
 
-#include "axle/call.hpp"
-#include "axle/cores.hpp"
+#include <axle/call.hpp>
+#include <axle/cores.hpp>
 
 namespace axle::detail {
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "axle/run.hpp"
+#include <axle/run.hpp>
 #include "loop.hpp"
 
 namespace axle::detail {

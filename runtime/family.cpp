@@ -1,10 +1,10 @@
 // Children of an awaiting task: adoption, and the report of their end. Owning core only.
-#include "axle/detail/family.hpp"
+#include <axle/detail/family.hpp>
 
 #include <new>
 #include <string>
 
-#include "axle/spawn.hpp"
+#include <axle/spawn.hpp>
 
 namespace axle {
 

@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <utility>
 
-#include "axle/call.hpp"
-#include "axle/spawn.hpp"
-#include "axle/task.hpp"
+#include <axle/call.hpp>
+#include <axle/spawn.hpp>
+#include <axle/task.hpp>
 
 namespace axle::detail {
 
@@ -30,8 +30,9 @@ void loop::turn(std::int64_t until_ns) noexcept {
 // 1. Microtasks first, and again after each task, as JavaScript does after each macrotask. What these tasks queue runs in
 // the same turn, behind what was queued before, as far as the budget goes.
 void loop::run_ready() noexcept {
-  unsigned budget = limits_.tasks_per_turn;
-  run_microtasks(budget);
+  unsigned microtask_budget = (limits_.tasks_per_turn + 1) / 2;  // without end, they still leave room for the rest
+  run_microtasks(microtask_budget);
+  unsigned budget = limits_.tasks_per_turn / 2 + microtask_budget + 1;
   const std::int64_t limit = now_ns + limits_.run_ns;
   while (!ready.empty() && budget) {
     --budget;

@@ -9,9 +9,9 @@
 #include <exception>
 #include <memory>
 
-#include "axle/detail/loop_core.hpp"
-#include "axle/detail/mailbox.hpp"
-#include "axle/driver.hpp"
+#include <axle/detail/loop_core.hpp>
+#include <axle/detail/mailbox.hpp>
+#include <axle/driver.hpp>
 
 namespace axle::detail {
 

@@ -1,5 +1,5 @@
 // Clock and sleep: arming the wheel with a precise reading of the clock, so that a sleep is never early.
-#include "axle/sleep.hpp"
+#include <axle/sleep.hpp>
 
 #include <time.h>
 

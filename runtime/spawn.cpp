@@ -1,6 +1,6 @@
 // Making tasks, naming them, and what happens to their handles on other cores. Owning thread, but for the two
 // functions that say otherwise.
-#include "axle/spawn.hpp"
+#include <axle/spawn.hpp>
 
 #include <atomic>
 #include <bit>
@@ -127,12 +127,12 @@ void cancel_from_anywhere(task_state& task) noexcept {
 }
 
 void report_unjoined(task_state& task, frame_handle root) noexcept {
-  const auto handler = unjoined_failure.load();
+  const auto handler = unjoined_failure.load(std::memory_order_relaxed);
   handler(name_of(task), site_of(task), root.promise().error);
 }
 
 void report_failed_callback(const std::exception_ptr& error) noexcept {
-  unjoined_failure.load()("callback", std::source_location{}, error);
+  unjoined_failure.load(std::memory_order_relaxed)("callback", std::source_location{}, error);
 }
 
 }  // namespace detail

@@ -1,8 +1,8 @@
 // Running and ending tasks: the trampoline, cancellation by destroying frames from the inside out, ownership.
 // Everything runs on the owning loop's thread.
-#include "axle/task.hpp"
+#include <axle/task.hpp>
 
-#include "axle/spawn.hpp"
+#include <axle/spawn.hpp>
 #include "loop.hpp"
 
 namespace axle {

@@ -1,5 +1,5 @@
 // A group's children: made, told of, freed. Owning core only.
-#include "axle/task_group.hpp"
+#include <axle/task_group.hpp>
 
 namespace axle {
 

@@ -1,5 +1,5 @@
 // The alarm of with_timeout, and the decision between value, timeout and cancellation. Owning core only.
-#include "axle/timeout.hpp"
+#include <axle/timeout.hpp>
 
 namespace axle::detail {
 

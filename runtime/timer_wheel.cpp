@@ -1,5 +1,5 @@
 // timer_wheel's slow half: advancing, re-filing, and putting a slot's nodes in order. Runs on the owning loop.
-#include "axle/timer_wheel.hpp"
+#include <axle/timer_wheel.hpp>
 
 #include <algorithm>
 

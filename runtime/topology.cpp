@@ -1,5 +1,5 @@
 // Reading the machine through hwloc and the cgroup files, and choosing processors for loops. Runs once, at start.
-#include "axle/topology.hpp"
+#include <axle/topology.hpp>
 
 #include <hwloc.h>
 #include <sched.h>

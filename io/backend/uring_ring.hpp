@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-#include "axle/alloc/buffer_pool.hpp"
+#include <axle/alloc/buffer_pool.hpp>
 
 namespace axle::io::detail {
 

@@ -5,6 +5,7 @@
 // changes. The time is the system's coarse clock, read once for each batch of replies.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
@@ -110,8 +111,7 @@ class reply_writer {
     out.resize(begin + opening_.size() + reply.lines_.size() + reply.type_.size() + body.size() + 160);
     char* at = out.data() + begin;
     const auto put = [&at](std::string_view text) {
-      std::memcpy(at, text.data(), text.size());
-      at += text.size();
+      at = std::copy(text.begin(), text.end(), at);
     };
     const auto put_number = [&at](std::size_t number) { at = std::to_chars(at, at + 20, number).ptr; };
     if (reply.status_ == 200) {

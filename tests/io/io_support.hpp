@@ -52,10 +52,10 @@ inline run_options options_for(std::string_view driver, std::uint64_t seed = 0) 
 
 /// Runs f() on one loop over the named driver; nothing may be left over.
 template <class F>
-auto run_on(std::string_view driver, F f, std::uint64_t seed = 0) {
+auto run_on(const run_options& options, F f) {
   const descriptors_return descriptors;
   const frames_return frames;
-  return run(options_for(driver, seed), std::move(f));
+  return run(options, std::move(f));
 }
 
 /// A test that is run on every driver of this machine.
@@ -75,7 +75,7 @@ class each_driver : public ::testing::TestWithParam<const char*> {
 
   template <class F>
   auto on_this(F f) {
-    return run_on(GetParam(), std::move(f));
+    return run_on(options_for(GetParam()), std::move(f));
   }
 };
 
@@ -109,6 +109,17 @@ inline task<ends> connect_pair(address host = loopback, io::listen_options optio
   both.far = std::move(accepted).value();
   co_return both;
 }
+
+// More than any socket buffer takes.
+inline constexpr std::size_t too_much = 32 * 1024 * 1024;
+
+// Both ends: a write blocks soon. Reading from such a pair is slow, for the kernel delays each acknowledgement.
+inline void shrink_buffers(tcp_stream& from, tcp_stream& to) {
+  EXPECT_TRUE(from.set_option(socket_option::send_buffer_bytes, 4096));
+  EXPECT_TRUE(to.set_option(socket_option::receive_buffer_bytes, 4096));
+}
+
+inline std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
 /// Bytes that tell their place.
 inline std::string numbered_bytes(std::size_t count, std::size_t from = 0) {

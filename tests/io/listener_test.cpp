@@ -18,7 +18,8 @@ TEST(address, is_printed_as_it_is_parsed) {
                            "[2001:db8::ff00:42:8329]:443", "[::ffff:10.0.0.1]:1"}) {
     const auto parsed = address::parse(text);
     EXPECT_TRUE(parsed) << text;
-    if (parsed) EXPECT_EQ(parsed->to_string(), text);
+    if (!parsed) continue;
+    EXPECT_EQ(parsed->to_string(), text);
   }
 }
 
@@ -126,7 +127,8 @@ TEST_P(listener, accepts_in_order_and_counts) {
     for (tcp_stream& each : connected) {
       auto accepted = co_await all.accept();
       EXPECT_TRUE(accepted) << accepted.error().message();
-      if (accepted) EXPECT_EQ(accepted->peer_address().value(), each.local_address().value());
+      if (!accepted) continue;
+      EXPECT_EQ(accepted->peer_address().value(), each.local_address().value());
     }
     EXPECT_EQ(all.counts().accepted, 10U);
     EXPECT_EQ(all.counts().pauses, 0U);

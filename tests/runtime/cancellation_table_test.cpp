@@ -89,20 +89,20 @@ task<int> waits(wait_kind kind, scene& in) {
   co_return 0;
 }
 
-std::string expected(wait_kind kind, strike when) {
+// What may become of the task. Where two things are due in one turn, either may be first (a callback runs from the ready
+// queue, a sleeper is put there, children begin a round later than their parent); it is one of the two, and whole.
+std::set<std::string> expected(wait_kind kind, strike when) {
   const bool shielded = kind == wait_kind::shield;
-  const bool join = kind == wait_kind::join;
   switch (when) {
-    case strike::before_start: return "cancelled";
+    case strike::before_start: return {"cancelled"};
     case strike::while_waiting:
-    case strike::just_before: return shielded ? "value" : "cancelled";
-    // The joined task's value exists only after its own turn: the joiner was still waiting.
-    case strike::with_completion: return join ? "cancelled" : "value";
-    case strike::after_completion: return "value";
-    case strike::timed_out: return join ? "timed out" : "value";
-    case strike::timeout_and_cancel: return shielded ? "value" : "cancelled";
-    case strike::failed: return join ? "cancelled" : "failed";
-    case strike::unused: return "unused";
+    case strike::just_before: return {shielded ? "value" : "cancelled"};
+    case strike::with_completion: return {"value", "cancelled"};
+    case strike::after_completion: return {"value"};
+    case strike::timed_out: return {"value", "timed out"};
+    case strike::timeout_and_cancel: return {shielded ? "value" : "cancelled", "timed out"};
+    case strike::failed: return {"failed", "cancelled", "2 tasks of one scope failed: [failed] [failed]"};
+    case strike::unused: return {"unused"};
   }
   return {};
 }
@@ -147,6 +147,7 @@ task<> play(wait_kind kind, strike when, std::string& became, scene& in) {
   } else {
     co_await yield();
     co_await yield();  // children have begun too
+    co_await yield();  // and those that a group's body spawned
     EXPECT_GT(in.begun, 0);
   }
   if (when == strike::while_waiting) first = call_later(due_in / 3, cancel);
@@ -158,6 +159,9 @@ task<> play(wait_kind kind, strike when, std::string& became, scene& in) {
   EXPECT_EQ(in.alive, kind == wait_kind::join && !in.joined.done() ? 1 : 0) << "the wait was over before all had ended";
   if (when == strike::before_start) EXPECT_EQ(in.begun, 0 + (kind == wait_kind::join));
   if (kind == wait_kind::finally) EXPECT_EQ(in.cleaned_up, in.begun > 0);
+  if (when == strike::after_completion) co_await sleep_until(in.due + 30ms);
+  first.cancel();  // they refer to this frame
+  second.cancel();
   in.joined.detach();
 }
 
@@ -172,12 +176,13 @@ TEST_P(cancellation_table, ends_as_promised_and_leaves_nothing_behind) {
     co_await sleep(2s);  // the joined one, if it is left
   });
   EXPECT_EQ(in.alive, 0);
-  EXPECT_EQ(unjoined_failures::seen().size(), kind == wait_kind::join && when == strike::failed ? 1U : 0U);
+  const bool left_to_fail = kind == wait_kind::join && when == strike::failed && became == "cancelled";
+  EXPECT_EQ(unjoined_failures::seen().size(), left_to_fail ? 1U : 0U);
   if (kind == wait_kind::yield && when >= strike::just_before && when <= strike::failed) {
     // It looks at the clock itself, so either may have been first.
     EXPECT_TRUE(became == "value" || became == "cancelled" || became == "failed" || became == "timed out") << became;
   } else {
-    EXPECT_EQ(became, expected(kind, when));
+    EXPECT_TRUE(expected(kind, when).contains(became)) << became;
   }
 }
 

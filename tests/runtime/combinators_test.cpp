@@ -87,9 +87,7 @@ axle::task<> gather_fails() {
 TEST(gather, the_first_failure_cancels_the_others) { on_sim(gather_fails()); }
 
 axle::task<int> fail_when_cut() {
-  struct thrower {};
-  const auto clean = [] { return fail_after(1ms, "clean-up"); };
-  co_return co_await axle::finally(after(1h, 1), [clean]() -> axle::task<> { co_await clean(); });
+  co_return co_await axle::finally(after(1h, 1), []() -> axle::task<> { co_await fail_after(1ms, "clean-up"); });
 }
 axle::task<> gather_two_failures() {
   const auto both = []() -> axle::task<> { co_await axle::gather(fail_after(1s, "first"), fail_when_cut()); };

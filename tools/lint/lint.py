@@ -99,10 +99,16 @@ ATOMIC_CALL = re.compile(r"(?:\.|->)(?:load\(\s*\)|fetch_(?:add|sub|and|or|xor)\
 
 @rule("atomic-comment", is_cpp)
 def atomic_comment(source):
-    """Whoever reads an ordering stronger than relaxed must be told what it pairs with; one left out is seq_cst."""
+    """Whoever reads an ordering stronger than relaxed must be told what it pairs with; one left out is seq_cst.
+
+    A file off the hot path may say once, at its top, that all its atomics are sequentially consistent, and why."""
+    opening = "\n".join(source.text.split("\n")[:12])
+    said_once = "every atomic here is sequentially consistent" in opening.lower()
     for number, line in enumerate(source.masked_lines, 1):
         call = ATOMIC_CALL.search(line) if source.top in COMPONENTS else None
         if not STRONG_ORDER.search(line) and not (call and "memory_order" not in call.group()):
+            continue
+        if said_once and not STRONG_ORDER.search(line):
             continue
         if not _commented(source, number):
             yield number, "an ordering stronger than relaxed needs a comment, here or right above: what does it pair with?"
