@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include <axle/call.hpp>
@@ -52,6 +53,12 @@ class thread_setting {
   std::optional<cpu_set_t> before_;
 };
 
+// Reading the machine takes milliseconds: not for one loop that may run anywhere.
+std::vector<placement> places_for(const core_choice& choice) {
+  if (choice.is_default()) return {{.os_index = 0, .numa_node = 0, .pinned = false}};
+  return topology::detect().place(choice);
+}
+
 void say_once(const std::string& line) {
   static std::mutex lock;
   static std::string said;
@@ -69,10 +76,12 @@ engine_registry& engine_registry::instance() {
 }
 
 engine::engine(const run_options& options)
-    : options_(options), places_(topology::detect().place(options.cores)), loops_(places_.size()) {
+    : options_(options), places_(places_for(options.cores)), loops_(places_.size()) {
   if (options_.driver.empty()) {
     if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
   }
+  if (options_.driver == "sim" && places_.size() > 1)
+    throw std::invalid_argument("the sim driver has a clock of its own, so it drives one core: cores must be 1");
 }
 
 engine::~engine() {

@@ -1,6 +1,7 @@
 // Operations tried, parked and tried again: see readiness.hpp. Owning thread only.
 #include "readiness.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,7 +61,9 @@ void readiness::submit(operation_list& staged) noexcept {
 
 void readiness::begin(io_operation& op) noexcept {
   if (op.code() == opcode::nop) return finish(op, 0);
-  if (op.handle < 0) return finish(op, -EBADF);
+  // A number that is no descriptor must not make the table grow.
+  const bool known = static_cast<std::size_t>(op.handle) < handles_.size();
+  if (op.handle < 0 || (!known && fcntl(op.handle, F_GETFD) < 0)) return finish(op, -EBADF);
   if (op.code() == opcode::close) return close_handle(op);
   handle_state& state = state_of(op.handle);
   direction& way = is_input(op.code()) ? state.in : state.out;

@@ -138,6 +138,8 @@ void uring::submit(operation_list& staged) noexcept {
 
 // The first switch: arguments to a submission entry.
 void uring::prepare(io_operation& op) noexcept {
+  // Before an entry is taken: entering with a half-filled one would submit it.
+  while (op.code() == opcode::connect && addresses_.size() == addresses_.capacity()) enter(0, 0);
   io_uring_sqe& sqe = entry();
   switch (op.code()) {
     case opcode::nop:
@@ -175,7 +177,6 @@ void uring::prepare(io_operation& op) noexcept {
       break;
   }
   io_uring_sqe_set_data64(&sqe, reinterpret_cast<std::uintptr_t>(&op));
-  if (op.code() == opcode::connect && addresses_.size() == addresses_.capacity()) enter(0, 0);
 }
 
 // There always is one: a full queue is handed to the kernel first, and completions it waits for are taken meanwhile.
@@ -223,7 +224,7 @@ void uring::enter(unsigned wait_for, std::int64_t until_ns) noexcept {
   ++counts_.kernel_entries;
   if (ring_.overflowed()) ++counts_.overflows;
   const int got = ring_.enter(wait_for, until_ns, wait_for && until_ns != INT64_MAX ? now() : 0);
-  addresses_.clear();
+  if (!ring_.unsubmitted()) addresses_.clear();  // the kernel has copied them
   if (got >= 0 || got == -ETIME || got == -EINTR) return;
   // Short of memory, or completions must be taken first: both pass.
   if (got == -EBUSY || got == -EAGAIN || got == -ENOMEM) {

@@ -3,8 +3,8 @@
 // Contract (io/README.md has it in full; tests/driver_contract_test.cpp holds every driver to it):
 //   an operation belongs to the driver from submit until it comes back through wait; it comes back exactly once
 //   (a multishot one: once per wait that has results, marked `more` until the last); submit cannot fail, failures
-//   arrive as completions; cancel is a request; wait runs no user code; per handle and direction the order of
-//   submission is kept; EINTR never shows. All but wake() are called by the owning thread.
+//   arrive as completions; cancel is a request; wait runs no user code; per handle and direction one operation is in
+//   flight at a time, so that order is kept; EINTR never shows. All but wake() are called by the owning thread.
 #pragma once
 
 #include <cstdint>
