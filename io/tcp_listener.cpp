@@ -24,10 +24,11 @@ using axle::detail::wait_kind;
 using axle::detail::wait_node;
 
 struct accept_operation : io_operation {};
+struct close_operation : io_operation {};
 struct accept_pause : axle::detail::timer_node {};
 
 /// The state behind a tcp_listener; like a connection it is freed when the driver has let go.
-struct acceptor : accept_operation, accept_pause {
+struct acceptor : accept_operation, close_operation, accept_pause {
   loop_core* loop;
   accept_await* waiting = nullptr;
   std::vector<std::int32_t> ready;   // accepted handles, from `taken` on
@@ -105,10 +106,15 @@ const wait_kind acceptor::waiter_kind = {
 
 acceptor::acceptor(std::int32_t owned, loop_core& on) : loop(&on), socket(owned) {
   ready.reserve(ready_at_first);
-  io_operation::kind = &accept_kind;
-  set_code(opcode::accept);
-  handle = owned;
-  accepted = &ready;
+  accept_operation& accepting_op = *this;
+  accepting_op.kind = &accept_kind;
+  accepting_op.set_code(opcode::accept);
+  accepting_op.handle = owned;
+  accepting_op.accepted = &ready;
+  close_operation& closing_op = *this;
+  closing_op.kind = &close_kind;
+  closing_op.set_code(opcode::close);
+  closing_op.handle = owned;
   timer_node::kind = &pause_kind;
 }
 
@@ -129,11 +135,11 @@ void acceptor::start() noexcept {
 }
 
 void acceptor::completed() noexcept {
-  if (!more) {
+  if (!accept_operation::more) {
     accepting = false;
     --in_flight;
     if (closing) return free_if_done();
-    const int why = res < 0 ? -res : 0;
+    const int why = accept_operation::res < 0 ? -accept_operation::res : 0;
     if (is_shortage(why)) {
       pause();
     } else if (why == 0 || why == ECANCELED || is_passing(why)) {
@@ -157,20 +163,10 @@ void acceptor::pause() noexcept {
   loop->wheel.arm(static_cast<accept_pause&>(*this));
 }
 
-namespace {
-
-struct close_listener : io_operation {
-  acceptor* of;
-};
-
-}  // namespace
-
 const wait_kind acceptor::close_kind = {
     .complete =
         [](wait_node& node) noexcept {
-          auto& closed = static_cast<close_listener&>(static_cast<io_operation&>(node));
-          acceptor& of = *closed.of;
-          delete &closed;
+          acceptor& of = static_cast<acceptor&>(static_cast<close_operation&>(static_cast<io_operation&>(node)));
           --of.in_flight;
           of.free_if_done();
         },
@@ -183,13 +179,8 @@ void acceptor::let_go() noexcept {
   closing = true;
   loop->wheel.disarm(static_cast<accept_pause&>(*this));
   if (accepting) driver().cancel(static_cast<accept_operation&>(*this));
-  auto* closed = new close_listener;
-  closed->kind = &close_kind;
-  closed->set_code(opcode::close);
-  closed->handle = socket;
-  closed->of = this;
   ++in_flight;
-  loop->stage(*closed);
+  loop->stage(static_cast<close_operation&>(*this));
 }
 
 void acceptor::free_if_done() noexcept {

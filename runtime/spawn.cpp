@@ -99,7 +99,7 @@ struct handle_message : message {
 };
 
 void send_about(task_state& task, void (*receive)(message&) noexcept) noexcept {
-  auto* sent = new handle_message;
+  auto* sent = new handle_message;  // NOLINT(bugprone-unhandled-exception-at-new): a cancel must not get lost quietly
   sent->task = &task;
   sent->receive = receive;
   static_cast<loop*>(task.loop)->send(*sent);

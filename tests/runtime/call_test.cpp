@@ -38,12 +38,11 @@ TEST(call, a_microtask_of_a_task_that_io_has_woken_runs_before_the_next_task) {
       clients.push_back((co_await io::tcp_stream::connect(listener.local_address().value())).value());
       servers.push_back((co_await listener.accept()).value());
     }
-    std::vector<task<>> readers;
-    for (auto& each : servers) readers.push_back(read_and_note(each, log, out_of_order));
-    auto reading = spawn(gather(std::move(readers)));
+    std::vector<join_handle<>> readers;
+    for (auto& each : servers) readers.push_back(spawn(read_and_note(each, log, out_of_order)));
     co_await sleep(1ms);
     for (auto& each : clients) (co_await each.write_all("x")).value();
-    co_await reading;
+    for (auto& each : readers) co_await each;
   });
   EXPECT_EQ(out_of_order, 0U) << "a task ran between a task and the microtask that it had queued";
 }
@@ -98,10 +97,10 @@ TEST(call, what_is_pending_at_the_end_of_the_run_is_dropped_with_its_arguments) 
 }
 
 TEST(call, a_handle_that_outlives_its_run_says_that_there_is_nothing_to_cancel) {
+  const frames_return guard;
   call_handle outlives;
-  on_sim([&]() -> task<> {
+  run({.driver = "sim"}, [&]() -> task<> {
     outlives = call_later(1h, [] {});
-    auto emptied = call_later(1h, [] {});
     co_return;
   });
   EXPECT_FALSE(outlives.cancel());

@@ -45,7 +45,7 @@ TEST(cancellation, destroys_the_locals_of_a_frame_in_reverse_order) {
     auto running = spawn(body());
     co_await yield();
     running.cancel();
-    co_await running.outcome();
+    std::ignore = co_await running.outcome();
   });
   EXPECT_EQ(log, (trace{"second", "first"}));
 }
@@ -192,7 +192,7 @@ TEST(cancellation, is_level_triggered) {
     auto running = spawn(body());
     co_await yield();
     running.cancel();
-    co_await running.outcome();
+    std::ignore = co_await running.outcome();
   });
   EXPECT_EQ(log, (trace{"after the shield", "cleaned"}));
 }
@@ -212,8 +212,8 @@ TEST(cancellation, ends_the_task_at_whatever_is_awaited_next) {
         {"sleep_until the past", []() -> task<> { co_await sleep_until(clock::time_point()); }},
         {"yield", []() -> task<> { co_await yield(); }},
         {"checkpoint", []() -> task<> { co_await checkpoint(); }},
-        {"join of a finished task", [&]() -> task<> { co_await finished.outcome(); }},
-        {"join", [&]() -> task<> { co_await unfinished.outcome(); }},
+        {"join of a finished task", [&]() -> task<> { std::ignore = co_await finished.outcome(); }},
+        {"join", [&]() -> task<> { std::ignore = co_await unfinished.outcome(); }},
         {"gather", []() -> task<> { co_await gather(sleeps(1ms), sleeps(2ms)); }},
         {"first_of", []() -> task<> { co_await first_of(sleeps(1ms), sleeps(2ms)); }},
         {"with_timeout", []() -> task<> { static_cast<void>(co_await with_timeout(1h, sleeps(1ms))); }},
@@ -260,7 +260,7 @@ TEST(cancellation, lets_a_completed_child_deliver_however_many_awaits_were_ready
 TEST(cancellation, of_the_joiner_does_not_cancel_the_joined) {
   on_sim([]() -> task<> {
     auto joined = spawn(value_after(10ms, 4));
-    auto join_it = [&]() -> task<> { co_await joined.outcome(); };
+    auto join_it = [&]() -> task<> { std::ignore = co_await joined.outcome(); };
     auto joiner = spawn(join_it());
     co_await yield();
     joiner.cancel();
@@ -329,7 +329,7 @@ TEST(cancellation, a_destructor_may_spawn_and_cancel_its_own_task) {
     self = spawn(body());
     co_await yield();
     self.cancel();
-    co_await self.outcome();
+    std::ignore = co_await self.outcome();
     co_await yield();
   });
   EXPECT_TRUE(spawned_ran);
@@ -351,7 +351,7 @@ TEST(cancellation, of_a_hundred_thousand_suspended_frames_needs_no_stack) {
     co_await sleep(1s);
     EXPECT_EQ(alive, 100'001);
     running.cancel();
-    co_await running.outcome();
+    std::ignore = co_await running.outcome();
     EXPECT_EQ(alive, 0);
   });
 }
