@@ -242,7 +242,8 @@ void connection::join_into(write_await& first) noexcept {
   if (!alone && !joined) {
     try {
       joined = ::new (alloc::frame_allocate(sizeof(joined_write))) joined_write;
-    } catch (const std::bad_alloc&) {  // without memory to join, parts go one by one
+    } catch (const std::bad_alloc&) {
+      joined = nullptr;  // without memory to join, parts go one by one
     }
   }
   unsigned count = 0;
