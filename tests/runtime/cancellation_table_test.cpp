@@ -8,7 +8,7 @@
 namespace axle::test {
 namespace {
 
-constexpr auto due_in = 1s;
+constexpr auto due_in = 1ms;
 
 enum class wait_kind { sleep, join, gather, first_of, with_timeout, shield, finally, group, yield };
 constexpr const char* kind_names[] = {"sleep", "join", "gather", "first_of", "with_timeout", "shield", "finally", "group", "yield"};
