@@ -10,6 +10,7 @@ std::size_t heap_blocks = 0;  // taken by any thread; read while only one runs
 
 }  // namespace
 
+#if !defined(AXLE_PLAIN_FRAMES)  // the sanitizers bring their own
 void* operator new(std::size_t bytes) {
   ++heap_blocks;
   if (void* made = std::malloc(bytes ? bytes : 1)) return made;
@@ -17,6 +18,7 @@ void* operator new(std::size_t bytes) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace axle::test {
 namespace {
