@@ -16,7 +16,8 @@ namespace {
 thread_local constinit std::int64_t failing_in = -1;
 
 bool must_fail() noexcept {
-  if (failing_in < 0) [[likely]] return false;
+  if (failing_in < 0) [[likely]]
+    return false;
   return failing_in-- == 0;
 }
 }  // namespace

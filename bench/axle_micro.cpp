@@ -126,7 +126,8 @@ BENCHMARK(next_deadline)->Name("T3.next/axle");
 axle::task<int> immediate(int value) { co_return value; }
 
 axle::task<> spawn_one_by_one(std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await axle::spawn(immediate(static_cast<int>(i))));
+  for (std::int64_t i = 0; i < count; ++i)
+    benchmark::DoNotOptimize(co_await axle::spawn(immediate(static_cast<int>(i))));
 }
 
 axle::task<> spawn_a_thousand(std::int64_t count) {

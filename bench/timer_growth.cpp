@@ -21,7 +21,8 @@ std::int64_t random_deadline() {
 }
 }  // namespace
 
-extern "C" __attribute__((noinline)) void measured_region(axle::timer_wheel& wheel, const std::int64_t* deadlines) {
+extern "C" __attribute__((noinline)) void measured_region(axle::timer_wheel& wheel,
+                                                          const std::int64_t* deadlines) {
   axle::detail::timer_node timer;
   for (int i = 0; i < operations; ++i) {
     timer.deadline_ns = deadlines[i];

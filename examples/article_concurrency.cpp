@@ -48,7 +48,8 @@ axle::task<int> amain(double scale) {
 int main(int argc, char** argv) {
   const double scale = argc > 1 ? std::atof(argv[1]) : 1.0;
   if (!(scale > 0)) {
-    std::fprintf(stderr, "usage: article_concurrency [SCALE]   SCALE: a factor for every delay, more than 0\n");
+    std::fprintf(stderr,
+                 "usage: article_concurrency [SCALE]   SCALE: a factor for every delay, more than 0\n");
     return 2;
   }
   return axle::run(amain(scale));

@@ -22,6 +22,6 @@ axle::task<> serve(shared_port& port) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_server({.name = "echo", .about = "Sends back what it receives, from every core.", .port = 9000}, argc, argv,
-                    serve);
+  return run_server({.name = "echo", .about = "Sends back what it receives, from every core.", .port = 9000},
+                    argc, argv, serve);
 }

@@ -76,7 +76,8 @@ inline axle::io::tcp_listener listen_on(shared_port& port) {
   if (!listener) throw std::system_error(listener.error(), "cannot listen on " + port.at.to_string());
   if (++port.listening == axle::core_count()) {
     const std::string driver(axle::detail::this_loop->drives->name());
-    std::printf("listening on %s (%u cores, %s)\n", port.at.to_string().c_str(), axle::core_count(), driver.c_str());
+    std::printf("listening on %s (%u cores, %s)\n", port.at.to_string().c_str(), axle::core_count(),
+                driver.c_str());
     std::fflush(stdout);
   }
   return std::move(*listener);
@@ -115,7 +116,8 @@ int run_server(const server_about& server, int argc, char** argv, Serve serve) {
   try {
     axle::run_options options{.driver = given.driver};
     int count = 0;
-    options.cores = parse_number(given.cores, count) ? axle::core_choice(count) : axle::core_choice(given.cores);
+    options.cores =
+        parse_number(given.cores, count) ? axle::core_choice(count) : axle::core_choice(given.cores);
     return axle::run(options, serve_on_every_core(given.port, serve));
   } catch (const std::invalid_argument& wrong) {
     refuse_arguments(server, wrong.what());

@@ -31,14 +31,14 @@ struct connection : receive_operation, connection_clock {
   joined_write* joined = nullptr;
   std::int64_t read_deadline_ns = timer_wheel::never;   // of the waiting reader
   std::int64_t write_deadline_ns = timer_wheel::never;  // of the first writer
-  std::int64_t read_timeout_ns = 0;   // the stream's own; 0: none
+  std::int64_t read_timeout_ns = 0;                     // the stream's own; 0: none
   std::int64_t write_timeout_ns = 0;
   std::int32_t socket;
-  std::int32_t ended = 1;             // 1: open; 0: the peer has closed; < 0: broken, an errno value
-  std::uint32_t head_offset = 0;      // bytes of the chain's first buffer that were taken
-  std::uint8_t in_flight = 0;         // operations the driver has
-  bool receiving = false;             // `receive` is staged or in the driver
-  bool sending = false;               // the first writer's operation is
+  std::int32_t ended = 1;         // 1: open; 0: the peer has closed; < 0: broken, an errno value
+  std::uint32_t head_offset = 0;  // bytes of the chain's first buffer that were taken
+  std::uint8_t in_flight = 0;     // operations the driver has
+  bool receiving = false;         // `receive` is staged or in the driver
+  bool sending = false;           // the first writer's operation is
   bool closing = false;
 
   receive_operation& receive() noexcept { return *this; }

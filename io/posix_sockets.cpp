@@ -69,12 +69,18 @@ struct option_name {
 };
 option_name name_of(socket_option option) noexcept {
   switch (option) {
-    case socket_option::no_delay: return {IPPROTO_TCP, TCP_NODELAY};
-    case socket_option::keep_alive: return {SOL_SOCKET, SO_KEEPALIVE};
-    case socket_option::receive_buffer_bytes: return {SOL_SOCKET, SO_RCVBUF};
-    case socket_option::send_buffer_bytes: return {SOL_SOCKET, SO_SNDBUF};
-    case socket_option::linger_seconds: return {SOL_SOCKET, SO_LINGER};
-    case socket_option::incoming_cpu: return {SOL_SOCKET, SO_INCOMING_CPU};
+    case socket_option::no_delay:
+      return {IPPROTO_TCP, TCP_NODELAY};
+    case socket_option::keep_alive:
+      return {SOL_SOCKET, SO_KEEPALIVE};
+    case socket_option::receive_buffer_bytes:
+      return {SOL_SOCKET, SO_RCVBUF};
+    case socket_option::send_buffer_bytes:
+      return {SOL_SOCKET, SO_SNDBUF};
+    case socket_option::linger_seconds:
+      return {SOL_SOCKET, SO_LINGER};
+    case socket_option::incoming_cpu:
+      return {SOL_SOCKET, SO_INCOMING_CPU};
   }
   return {-1, -1};
 }
@@ -97,7 +103,8 @@ result<std::int32_t> posix_sockets::listen(const address& at, const listen_optio
                    made.set(IPPROTO_TCP, TCP_NODELAY, 1);
   if (!set) return fail_errno(errno);
   const kernel_address where = to_kernel(at);
-  if (bind(made.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0) return fail_errno(errno);
+  if (bind(made.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0)
+    return fail_errno(errno);
   if (::listen(made.get(), options.backlog) != 0) return fail_errno(errno);
   return made.release();
 }
@@ -109,7 +116,8 @@ result<std::int32_t> posix_sockets::open(address::family family, const address* 
   if (!made.set(IPPROTO_TCP, TCP_NODELAY, 1)) return fail_errno(errno);
   if (from) {
     const kernel_address where = to_kernel(*from);
-    if (bind(made.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0) return fail_errno(errno);
+    if (bind(made.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0)
+      return fail_errno(errno);
   }
   return made.release();
 }

@@ -31,11 +31,11 @@ struct accept_pause : axle::detail::timer_node {};
 struct acceptor : accept_operation, close_operation, accept_pause {
   loop_core* loop;
   accept_await* waiting = nullptr;
-  std::vector<std::int32_t> ready;   // accepted handles, from `taken` on
+  std::vector<std::int32_t> ready;  // accepted handles, from `taken` on
   std::size_t taken = 0;
-  std::int64_t pause_ns = 0;         // doubles while the shortage lasts
+  std::int64_t pause_ns = 0;  // doubles while the shortage lasts
   std::int32_t socket;
-  std::int32_t error = 0;            // that ended accepting for good
+  std::int32_t error = 0;  // that ended accepting for good
   listener_counts counts;
   std::uint8_t in_flight = 0;
   bool accepting = false;
@@ -75,9 +75,9 @@ bool is_shortage(int error) noexcept {
 }
 /// Errors of one connection, not of the listener (accept(2) lists them).
 bool is_passing(int error) noexcept {
-  return error == ECONNABORTED || error == EPROTO || error == EPERM || error == ENETDOWN || error == ENOPROTOOPT ||
-         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH ||
-         error == EAGAIN || error == EINTR;
+  return error == ECONNABORTED || error == EPROTO || error == EPERM || error == ENETDOWN ||
+         error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+         error == EOPNOTSUPP || error == ENETUNREACH || error == EAGAIN || error == EINTR;
 }
 
 }  // namespace
@@ -166,7 +166,8 @@ void acceptor::pause() noexcept {
 const wait_kind acceptor::close_kind = {
     .complete =
         [](wait_node& node) noexcept {
-          acceptor& of = static_cast<acceptor&>(static_cast<close_operation&>(static_cast<io_operation&>(node)));
+          acceptor& of =
+              static_cast<acceptor&>(static_cast<close_operation&>(static_cast<io_operation&>(node)));
           --of.in_flight;
           of.free_if_done();
         },
@@ -254,7 +255,8 @@ const wait_kind server_state::below_await::below_kind = {
     .what = "serve: connections",
 };
 
-server_state::server_state(const serve_options& options) noexcept : family(told, no_parent), options_(options) {
+server_state::server_state(const serve_options& options) noexcept
+    : family(told, no_parent), options_(options) {
   if (!options_.on_failure) options_.on_failure = print_failure;
   AXLE_CHECK(options_.max_connections > 0, "serve: max_connections must be at least 1");
 }

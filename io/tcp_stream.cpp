@@ -43,7 +43,8 @@ connection& of_receive(wait_node& node) noexcept {
   return static_cast<connection&>(static_cast<receive_operation&>(static_cast<io_operation&>(node)));
 }
 connection& of_clock(wait_node& node) noexcept {
-  return static_cast<connection&>(static_cast<connection_clock&>(static_cast<axle::detail::timer_node&>(node)));
+  return static_cast<connection&>(
+      static_cast<connection_clock&>(static_cast<axle::detail::timer_node&>(node)));
 }
 
 // A completion resumes its task directly, in this turn.
@@ -98,7 +99,8 @@ void connection::received() noexcept {
     --in_flight;
     if (closing) return free_if_done();
   } else if (chain.count > chain_most) {
-    driver().cancel(receive());  // a reader that lags must not take the core's buffers; the next recv() starts again
+    driver().cancel(
+        receive());  // a reader that lags must not take the core's buffers; the next recv() starts again
   }
   if (!reader) return;
   if (chain.count || ended != 1) {
@@ -140,7 +142,8 @@ std::size_t connection::copy_out(std::span<std::byte> into) noexcept {
   alloc::buffer_pool& pool = driver().buffers();
   std::size_t copied = 0;
   while (chain.count && copied < into.size()) {
-    const std::size_t part = std::min<std::size_t>(into.size() - copied, pool.filled(chain.head) - head_offset);
+    const std::size_t part =
+        std::min<std::size_t>(into.size() - copied, pool.filled(chain.head) - head_offset);
     std::memcpy(into.data() + copied, pool.memory(chain.head) + head_offset, part);
     copied += part;
     head_offset += static_cast<std::uint32_t>(part);
@@ -182,14 +185,18 @@ const wait_kind connection::writer_kind = {
 };
 
 write_await::write_await(connection* to, std::span<const std::byte> data, std::int64_t timeout_ns) noexcept
-    : to_(&checked(to, "write_all")), one_(data), left_(data.size()),
+    : to_(&checked(to, "write_all")),
+      one_(data),
+      left_(data.size()),
       timeout_ns_(timeout_ns < 0 ? to_->write_timeout_ns : timeout_ns) {
   kind = &connection::writer_kind;
 }
 
 write_await::write_await(connection* to, std::span<const std::span<const std::byte>> parts,
                          std::int64_t timeout_ns) noexcept
-    : to_(&checked(to, "write_all")), several_(parts), left_(0),
+    : to_(&checked(to, "write_all")),
+      several_(parts),
+      left_(0),
       timeout_ns_(timeout_ns < 0 ? to_->write_timeout_ns : timeout_ns) {
   kind = &connection::writer_kind;
   for (const auto& part : parts) left_ += part.size();
@@ -361,7 +368,8 @@ void connection::clock_struck() noexcept {
     first_writer->timed_out_ = true;
     driver().cancel(*first_writer);
   }
-  const std::int64_t next_ns = std::min(read_deadline_ns > now_ns ? read_deadline_ns : timer_wheel::never, write_deadline_ns);
+  const std::int64_t next_ns =
+      std::min(read_deadline_ns > now_ns ? read_deadline_ns : timer_wheel::never, write_deadline_ns);
   if (next_ns != timer_wheel::never) set_clock(next_ns);
   if (read_deadline_ns <= now_ns) {
     reader->timed_out_ = true;
@@ -392,7 +400,8 @@ connection* connection::make(std::int32_t owned_handle) {
 // The stream is gone. What the driver has is cancelled and the handle closed, in that order; the block stays until all of
 // it has come back.
 void connection::let_go() noexcept {
-  AXLE_CHECK(reader == nullptr && first_writer == nullptr, "a tcp_stream was closed while a task reads or writes it");
+  AXLE_CHECK(reader == nullptr && first_writer == nullptr,
+             "a tcp_stream was closed while a task reads or writes it");
   closing = true;
   loop->wheel.disarm(clock());
   unjoin();
@@ -498,7 +507,8 @@ task<result<tcp_stream>> connect_now(address peer) {
   const result<std::int32_t> socket = driver.open(peer.which(), nullptr);
   if (!socket) co_return fail(socket.error());
   tcp_stream made(*detail::connection::make(*socket));  // owns the handle before anything can cut this short
-  if (const std::int32_t error = co_await connect_await(*socket, peer); error < 0) co_return fail_errno(error);
+  if (const std::int32_t error = co_await connect_await(*socket, peer); error < 0)
+    co_return fail_errno(error);
   co_return made;
 }
 

@@ -81,7 +81,8 @@ engine::engine(const run_options& options)
     if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
   }
   if (options_.driver == "sim" && places_.size() > 1)
-    throw std::invalid_argument("the sim driver has a clock of its own, so it drives one core: cores must be 1");
+    throw std::invalid_argument(
+        "the sim driver has a clock of its own, so it drives one core: cores must be 1");
 }
 
 engine::~engine() {

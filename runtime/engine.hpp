@@ -39,7 +39,7 @@ class engine {
  private:
   enum class stage : std::uint8_t { starting, running, draining, cutting, stopped };
 
-  void serve_core(unsigned core) noexcept;       // a loop's life, on its own thread
+  void serve_core(unsigned core) noexcept;  // a loop's life, on its own thread
   std::unique_ptr<loop> make_loop(unsigned core);
   void serve_until_told(loop& mine) noexcept;
   void drain(loop& mine) noexcept;
@@ -49,7 +49,7 @@ class engine {
 
   run_options options_;
   std::vector<placement> places_;
-  std::vector<std::unique_ptr<loop>> loops_;     // each made, and ended, by its own thread
+  std::vector<std::unique_ptr<loop>> loops_;  // each made, and ended, by its own thread
   std::vector<std::thread> threads_;
   std::atomic<stage> stage_{stage::starting};
   std::atomic<unsigned> made_{0};

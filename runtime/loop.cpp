@@ -30,7 +30,8 @@ void loop::turn(std::int64_t until_ns) noexcept {
 // 1. Microtasks first, and again after each task, as JavaScript does after each macrotask. What these tasks queue runs in
 // the same turn, behind what was queued before, as far as the budget goes.
 void loop::run_ready() noexcept {
-  unsigned microtask_budget = (limits_.tasks_per_turn + 1) / 2;  // without end, they still leave room for the rest
+  unsigned microtask_budget =
+      (limits_.tasks_per_turn + 1) / 2;  // without end, they still leave room for the rest
   run_microtasks(microtask_budget);
   unsigned budget = limits_.tasks_per_turn / 2 + microtask_budget + 1;
   const std::int64_t limit = now_ns + limits_.run_ns;
@@ -102,7 +103,8 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
 void loop::send(message& sent) noexcept {
   mail_.push(sent);
   // seq_cst: after the push, look whether the owner sleeps; pairs with exchange_operations()
-  if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false, std::memory_order_relaxed)) driver_->wake();
+  if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false, std::memory_order_relaxed))
+    driver_->wake();
 }
 
 void loop::drop_leftovers() noexcept {
@@ -120,8 +122,8 @@ void loop::report_stuck() noexcept {
   for (task_state* each = all_tasks; each; each = each->next_task) {
     const std::string_view name = name_of(*each);
     const char* waits = each->waiting() ? each->waiting()->kind->what : "nothing";
-    std::fprintf(stderr, "axle:   task %u \"%.*s\", waiting for: %s\n", each->id, static_cast<int>(name.size()),
-                 name.data(), waits);
+    std::fprintf(stderr, "axle:   task %u \"%.*s\", waiting for: %s\n", each->id,
+                 static_cast<int>(name.size()), name.data(), waits);
   }
 }
 

@@ -35,7 +35,9 @@ class loop : public loop_core {
   /// Ends a sleep, now or the next one. Any thread; async-signal-safe.
   void wake() noexcept { driver_->wake(); }
 
-  bool quiet() const noexcept { return task_count == 0 && in_driver == 0 && ready.empty() && microtasks.empty(); }
+  bool quiet() const noexcept {
+    return task_count == 0 && in_driver == 0 && ready.empty() && microtasks.empty();
+  }
   std::uint64_t turns() const noexcept { return turns_; }
 
   /// When no task is left: runs the mail, and frees the callbacks that will never run.

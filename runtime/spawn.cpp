@@ -14,7 +14,8 @@ namespace axle {
 
 namespace {
 
-void report_and_terminate(std::string_view name, std::source_location where, const std::exception_ptr& error) noexcept {
+void report_and_terminate(std::string_view name, std::source_location where,
+                          const std::exception_ptr& error) noexcept {
   const char* what = "an exception that is no std::exception";
   try {
     std::rethrow_exception(error);
@@ -44,7 +45,8 @@ task_description current_task() noexcept {
 
 namespace detail {
 
-static_assert(sizeof(std::source_location) == sizeof(const void*), "a source_location is one pointer to static data");
+static_assert(sizeof(std::source_location) == sizeof(const void*),
+              "a source_location is one pointer to static data");
 static_assert(sizeof(task_state) == 64, "a task's control block is paid a million times over");
 
 const void* make_about(std::string_view name, std::source_location where) {
@@ -99,7 +101,8 @@ struct handle_message : message {
 };
 
 void send_about(task_state& task, void (*receive)(message&) noexcept) noexcept {
-  auto* sent = new handle_message;  // NOLINT(bugprone-unhandled-exception-at-new): a cancel must not get lost quietly
+  auto* sent =
+      new handle_message;  // NOLINT(bugprone-unhandled-exception-at-new): a cancel must not get lost quietly
   sent->task = &task;
   sent->receive = receive;
   static_cast<loop*>(task.loop)->send(*sent);

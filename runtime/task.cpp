@@ -151,12 +151,14 @@ void drop_reference(task_state& task) noexcept {
 }
 
 void check_core(const loop_core* owner, const char* what) noexcept {
-  if (owner == this_loop) [[likely]] return;
+  if (owner == this_loop) [[likely]]
+    return;
   AXLE_CHECK(this_loop != nullptr,
-             "%s of core %u was used on a thread that runs no loop; use axle::post_to to reach its core", what,
-             owner->core);
-  AXLE_CHECK(owner == this_loop, "%s of core %u was used on core %u; use axle::on(core, f, args...) to reach it",
-             what, owner->core, this_loop->core);
+             "%s of core %u was used on a thread that runs no loop; use axle::post_to to reach its core",
+             what, owner->core);
+  AXLE_CHECK(owner == this_loop,
+             "%s of core %u was used on core %u; use axle::on(core, f, args...) to reach it", what,
+             owner->core, this_loop->core);
 }
 
 }  // namespace detail

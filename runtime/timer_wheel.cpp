@@ -19,7 +19,8 @@ bool timer_wheel::advance(std::int64_t now_ns) noexcept {
   while (levels_) {
     const auto level = static_cast<unsigned>(std::countr_zero(levels_));
     const unsigned index = first_slot(level);
-    if (slots_[level][index].earliest_ns > now_ns) break;  // the first slot of the lowest level is the earliest
+    if (slots_[level][index].earliest_ns > now_ns)
+      break;  // the first slot of the lowest level is the earliest
     const unsigned shift = level * slot_bits;
     const std::uint64_t above = position_ >> shift >> slot_bits << slot_bits << shift;
     position_ = std::max(position_, above | (std::uint64_t{index} << shift));

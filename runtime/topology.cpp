@@ -27,7 +27,8 @@ hwloc_owner load() {
   if (hwloc_topology_init(&raw) != 0) throw std::runtime_error("hwloc could not be initialised");
   hwloc_owner owner(raw);
   if (hwloc_topology_load(raw) != 0)
-    throw std::runtime_error("hwloc could not read the machine; is HWLOC_SYNTHETIC or HWLOC_XMLFILE set wrongly?");
+    throw std::runtime_error(
+        "hwloc could not read the machine; is HWLOC_SYNTHETIC or HWLOC_XMLFILE set wrongly?");
   return owner;
 }
 
@@ -73,9 +74,11 @@ unsigned number_in(std::string_view digits, std::string_view whole) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || end != digits.data() + digits.size())
-    bad_choice(whole, "\"" + std::string(digits) +
-                          "\" is no processor number; write \"all\", \"physical\", a number of loops, or a list such "
-                          "as \"0-3,8\"");
+    bad_choice(
+        whole,
+        "\"" + std::string(digits) +
+            "\" is no processor number; write \"all\", \"physical\", a number of loops, or a list such "
+            "as \"0-3,8\"");
   return value;
 }
 
@@ -121,7 +124,8 @@ topology topology::detect() {
         .package = ancestor_index(t, pu, HWLOC_OBJ_PACKAGE),
     });
   }
-  if (found.processors_.empty()) throw std::runtime_error("no processor is left by the affinity mask and the cpuset");
+  if (found.processors_.empty())
+    throw std::runtime_error("no processor is left by the affinity mask and the cpuset");
   std::sort(found.processors_.begin(), found.processors_.end(),
             [](const processor& a, const processor& b) { return a.os_index < b.os_index; });
   if (found.this_system_) {
@@ -174,7 +178,8 @@ std::vector<placement> topology::place(const core_choice& choice) const {
     const auto known = std::find_if(processors_.begin(), processors_.end(),
                                     [&](const processor& p) { return p.os_index == number; });
     if (known == processors_.end())
-      bad_choice(text, "processor " + std::to_string(number) + " does not exist or may not be used; this process may use " +
+      bad_choice(text, "processor " + std::to_string(number) +
+                           " does not exist or may not be used; this process may use " +
                            list_of(processors_));
     if (std::any_of(chosen.begin(), chosen.end(), [&](const placement& p) { return p.os_index == number; }))
       bad_choice(text, "processor " + std::to_string(number) + " is named twice");

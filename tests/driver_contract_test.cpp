@@ -353,7 +353,8 @@ TEST_P(driver_contract, sends_queued_on_one_handle_arrive_in_order) {
 }
 
 TEST_P(driver_contract, receives_queued_on_one_handle_are_served_in_order) {
-  if (std::string_view(GetParam()) == "uring") GTEST_SKIP() << "io_uring gives no order to several receives: see io/README.md";
+  if (std::string_view(GetParam()) == "uring")
+    GTEST_SKIP() << "io_uring gives no order to several receives: see io/README.md";
   const ends pair = connect();
   std::string room(50, '\0');
   std::deque<recorded> receives;

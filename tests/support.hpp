@@ -110,11 +110,11 @@ struct wrong : std::runtime_error {
 };
 
 /// Ends a coroutine with a failure if the condition does not hold; ASSERT_* would `return`.
-#define REQUIRE_IN_TASK(condition)             \
-  if (!(condition)) {                          \
-    ADD_FAILURE() << "required: " #condition;  \
-    co_return;                                 \
-  }                                            \
+#define REQUIRE_IN_TASK(condition)            \
+  if (!(condition)) {                         \
+    ADD_FAILURE() << "required: " #condition; \
+    co_return;                                \
+  }                                           \
   static_cast<void>(0)
 
 inline task<> sleeps(std::chrono::nanoseconds d) { co_await sleep(d); }
@@ -169,7 +169,8 @@ class unjoined_failures {
 
 /// What became of a child process that ran `body`: its exit status, 128 + its signal, or -1 if it was still running
 /// after `limit` and was killed.
-inline int in_child(const std::function<int()>& body, unsigned limit_seconds = 60, std::string* said = nullptr) {
+inline int in_child(const std::function<int()>& body, unsigned limit_seconds = 60,
+                    std::string* said = nullptr) {
   std::fflush(nullptr);
   int out[2] = {-1, -1};
   if (said && pipe(out) != 0) return -1;
@@ -185,12 +186,12 @@ inline int in_child(const std::function<int()>& body, unsigned limit_seconds = 6
   if (said) {
     close(out[1]);
     char part[4096];
-    for (ssize_t got; (got = read(out[0], part, sizeof part)) > 0;) said->append(part, static_cast<std::size_t>(got));
+    for (ssize_t got; (got = read(out[0], part, sizeof part)) > 0;)
+      said->append(part, static_cast<std::size_t>(got));
     close(out[0]);
   }
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return WTERMSIG(status) == SIGALRM ? -1 : 128 + WTERMSIG(status);
 }

@@ -20,7 +20,8 @@ class owned_descriptor {
  public:
   owned_descriptor(int fd, const char* what) : fd_(fd) {
     if (fd < 0)
-      throw std::system_error(errno, std::system_category(), std::string(what) + " (raise the limit of open files: ulimit -n)");
+      throw std::system_error(errno, std::system_category(),
+                              std::string(what) + " (raise the limit of open files: ulimit -n)");
   }
   ~owned_descriptor() { close(fd_); }
   owned_descriptor(const owned_descriptor&) = delete;
@@ -34,9 +35,11 @@ class owned_descriptor {
 class epoll final : public readiness {
  public:
   explicit epoll(const driver_options& options)
-      : readiness(options), epoll_(epoll_create1(EPOLL_CLOEXEC), "epoll_create1"),
+      : readiness(options),
+        epoll_(epoll_create1(EPOLL_CLOEXEC), "epoll_create1"),
         wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd") {
-    epoll_event interest = {.events = EPOLLIN | EPOLLET, .data = {.fd = wake_.get()}};  // never read: each write is an edge
+    epoll_event interest = {.events = EPOLLIN | EPOLLET,
+                            .data = {.fd = wake_.get()}};  // never read: each write is an edge
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &interest) != 0)
       throw std::system_error(errno, std::system_category(), "epoll_ctl");
   }
@@ -82,8 +85,9 @@ class epoll final : public readiness {
       if (count >= 0 || errno != ENOSYS) return count;
       precise_ = false;  // before Linux 5.11: milliseconds, rounded up, so as not to be early
     }
-    return epoll_wait(epoll_.get(), events, most,
-                      static_cast<int>(std::min<std::int64_t>((left_ns + 999'999) / 1'000'000, 1'000'000'000)));
+    return epoll_wait(
+        epoll_.get(), events, most,
+        static_cast<int>(std::min<std::int64_t>((left_ns + 999'999) / 1'000'000, 1'000'000'000)));
   }
 
   owned_descriptor epoll_;
@@ -93,6 +97,8 @@ class epoll final : public readiness {
 
 }  // namespace
 
-std::unique_ptr<io_driver> make_epoll(const driver_options& options) { return std::make_unique<epoll>(options); }
+std::unique_ptr<io_driver> make_epoll(const driver_options& options) {
+  return std::make_unique<epoll>(options);
+}
 
 }  // namespace axle::io::detail

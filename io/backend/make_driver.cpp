@@ -29,8 +29,9 @@ std::unique_ptr<driver> make_driver(const driver_options& options, std::string& 
   if (!options.name.empty()) {
     for (const candidate& each : candidates)
       if (each.name == options.name) return each.make(options);
-    throw std::invalid_argument("driver \"" + std::string(options.name) +
-                                "\" does not exist; this build has \"uring\", \"epoll\" and \"sim\" (option driver or AXLE_DRIVER)");
+    throw std::invalid_argument(
+        "driver \"" + std::string(options.name) +
+        "\" does not exist; this build has \"uring\", \"epoll\" and \"sim\" (option driver or AXLE_DRIVER)");
   }
   for (const candidate& each : candidates) {
     if (each.by_name_only) continue;

@@ -70,7 +70,8 @@ void readiness::begin(io_operation& op) noexcept {
   if (op.code() == opcode::connect) {
     const kernel_address peer = to_kernel(*op.peer);
     ++counts_.kernel_entries;
-    if (connect(op.handle, reinterpret_cast<const sockaddr*>(&peer.storage), peer.size) == 0) return finish(op, 0);
+    if (connect(op.handle, reinterpret_cast<const sockaddr*>(&peer.storage), peer.size) == 0)
+      return finish(op, 0);
     if (errno != EINPROGRESS) return finish(op, -errno);
     way.ready = false;
   } else if (op.code() == opcode::accept) {
@@ -95,7 +96,8 @@ bool readiness::try_perform(io_operation& op, handle_state& state) noexcept {
   ++counts_.kernel_entries;
   ssize_t got = 0;
   switch (op.code()) {
-    case opcode::receive_leased: return try_receive_leased(op, state);
+    case opcode::receive_leased:
+      return try_receive_leased(op, state);
     case opcode::receive:
       got = recv(op.handle, op.block.data, op.block.size, MSG_DONTWAIT);
       if (got >= 0 && static_cast<std::size_t>(got) < op.block.size) state.in.ready = state.hung_up;
@@ -115,7 +117,8 @@ bool readiness::try_perform(io_operation& op, handle_state& state) noexcept {
     }
     case opcode::nop:
     case opcode::close:
-    case opcode::accept: return true;  // never get here: begin() sees to them
+    case opcode::accept:
+      return true;  // never get here: begin() sees to them
   }
   if (got < 0) {
     if (errno == EINTR) return try_perform(op, state);
@@ -207,7 +210,8 @@ void readiness::cancel(operation& staged_or_submitted) noexcept {
   if (state.acceptor == &op) {
     state.acceptor = nullptr;
     finish(op, -ECANCELED);
-  } else if (remove(is_input(op.code()) ? state.in.waiting : state.out.waiting, op)) finish(op, -ECANCELED);
+  } else if (remove(is_input(op.code()) ? state.in.waiting : state.out.waiting, op))
+    finish(op, -ECANCELED);
 }
 
 void readiness::became_ready(std::int32_t handle, bool readable, bool writable, bool hung_up) noexcept {

@@ -58,7 +58,7 @@ class readiness : public posix_sockets {
 
   std::vector<handle_state> handles_;
   io_queue collected_;
-  std::vector<io_operation*> starved_;  // receives that wait for a buffer
+  std::vector<io_operation*> starved_;    // receives that wait for a buffer
   std::vector<std::int32_t> unfinished_;  // listeners with more to accept than one go takes
   unsigned polls_skipped_ = 0;
 };

@@ -65,7 +65,9 @@ class uring final : public posix_sockets {
 
 int make_eventfd() {
   const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (fd < 0) throw std::system_error(errno, std::system_category(), "eventfd (raise the limit of open files: ulimit -n)");
+  if (fd < 0)
+    throw std::system_error(errno, std::system_category(),
+                            "eventfd (raise the limit of open files: ulimit -n)");
   return fd;
 }
 
@@ -103,7 +105,8 @@ bool is_send(const operation& op) noexcept {
 
 unsigned count_sends(const operation_list& staged) noexcept {
   unsigned count = 0;
-  for (const operation* each = staged.front(); each && count <= few_sends; each = each->next) count += is_send(*each);
+  for (const operation* each = staged.front(); each && count <= few_sends; each = each->next)
+    count += is_send(*each);
   return count;
 }
 
@@ -170,7 +173,8 @@ void uring::prepare(io_operation& op) noexcept {
       io_uring_prep_send(&sqe, op.handle, op.block.data, op.block.size, MSG_NOSIGNAL | MSG_WAITALL);
       break;
     case opcode::send_message:
-      io_uring_prep_sendmsg(&sqe, op.handle, static_cast<const msghdr*>(op.message.header), MSG_NOSIGNAL | MSG_WAITALL);
+      io_uring_prep_sendmsg(&sqe, op.handle, static_cast<const msghdr*>(op.message.header),
+                            MSG_NOSIGNAL | MSG_WAITALL);
       break;
     case opcode::close:
       io_uring_prep_close(&sqe, op.handle);
@@ -232,7 +236,8 @@ void uring::enter(unsigned wait_for, std::int64_t until_ns) noexcept {
     return;
   }
   AXLE_CHECK(got != -EEXIST,
-             "a ring was entered by a thread, or after fork by a process, that did not make it: start a loop of its own");
+             "a ring was entered by a thread, or after fork by a process, that did not make it: start a loop "
+             "of its own");
   AXLE_CHECK(got != -EBADR, "io_uring lost completions for want of memory; raise the memory limit");
   AXLE_CHECK(got >= 0, "io_uring_enter failed: %s", strerror(-got));
 }
@@ -294,6 +299,8 @@ void uring::feed_starved() noexcept {
 
 }  // namespace
 
-std::unique_ptr<io_driver> make_uring(const driver_options& options) { return std::make_unique<uring>(options); }
+std::unique_ptr<io_driver> make_uring(const driver_options& options) {
+  return std::make_unique<uring>(options);
+}
 
 }  // namespace axle::io::detail

@@ -45,12 +45,18 @@ std::int64_t monotonic_ns() noexcept {
 
 const char* cure_of(int error) {
   switch (error) {
-    case EPERM: return "allow it: sysctl kernel.io_uring_disabled=0, or let the container's seccomp profile pass it";
-    case ENOSYS: return "the kernel has no io_uring; 6.1 or later has what is needed";
-    case ENOMEM: return "raise the locked-memory limit: ulimit -l, LimitMEMLOCK= or --ulimit memlock";
-    case EINVAL: return "the kernel is too old; 6.1 or later has what is needed";
-    case EMFILE: return "raise the limit of open files: ulimit -n";
-    default: return "see dmesg";
+    case EPERM:
+      return "allow it: sysctl kernel.io_uring_disabled=0, or let the container's seccomp profile pass it";
+    case ENOSYS:
+      return "the kernel has no io_uring; 6.1 or later has what is needed";
+    case ENOMEM:
+      return "raise the locked-memory limit: ulimit -l, LimitMEMLOCK= or --ulimit memlock";
+    case EINVAL:
+      return "the kernel is too old; 6.1 or later has what is needed";
+    case EMFILE:
+      return "raise the limit of open files: ulimit -n";
+    default:
+      return "see dmesg";
   }
 }
 
@@ -116,7 +122,8 @@ void uring_ring::set_up(std::uint32_t entries) {
 void uring_ring::register_buffers() {
   const std::uint32_t count = std::bit_ceil(buffers_.counts().total);
   buffer_ring_bytes_ = count * sizeof(io_uring_buf);
-  void* memory = mmap(nullptr, buffer_ring_bytes_, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+  void* memory =
+      mmap(nullptr, buffer_ring_bytes_, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
   if (memory == MAP_FAILED) refuse(errno, "no memory for the buffer ring", "free some");
   buffer_ring_ = static_cast<io_uring_buf_ring*>(memory);
   io_uring_buf_reg wanted = {};
@@ -133,7 +140,8 @@ void uring_ring::register_buffers() {
 // Multishot receive cannot be asked for; it can be tried, on a pair of sockets of our own.
 void uring_ring::probe_multishot() {
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) refuse(errno, "no socket pair to probe with", cure_of(errno));
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    refuse(errno, "no socket pair to probe with", cure_of(errno));
   io_uring_sqe* sqe = entry();
   io_uring_prep_recv(sqe, pair[0], nullptr, 0, 0);
   sqe->ioprio |= recv_multishot;

@@ -49,7 +49,8 @@ class uring_ring {
   template <class F>
   unsigned reap(F&& visit) noexcept {
     unsigned head = *ring_.cq.khead;
-    const unsigned tail = __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);  // acquire: pairs with the kernel's release
+    const unsigned tail =
+        __atomic_load_n(ring_.cq.ktail, __ATOMIC_ACQUIRE);  // acquire: pairs with the kernel's release
     const unsigned count = tail - head;
     for (; head != tail; ++head) visit(ring_.cq.cqes[head & ring_.cq.ring_mask]);
     if (count) __atomic_store_n(ring_.cq.khead, head, __ATOMIC_RELEASE);  // release: the entries are read

@@ -74,7 +74,9 @@ bool is_number(std::string_view text) noexcept {
 // What the library tells, as offsets into the request's bytes. A part that was split between two calls of parse() comes
 // in pieces that follow each other. A result that is not 0 stops the library.
 struct request_parser::events {
-  static engine& of(request_parser& self) noexcept { return *std::launder(reinterpret_cast<engine*>(self.library_)); }
+  static engine& of(request_parser& self) noexcept {
+    return *std::launder(reinterpret_cast<engine*>(self.library_));
+  }
   static request_parser& self(engine* it) noexcept { return *static_cast<request_parser*>(it->data); }
 
   static int on_url(engine* it, const char* at, std::size_t size) noexcept {
@@ -200,8 +202,9 @@ request_parser::outcome request_parser::parse(std::string_view data) noexcept {
   if (status_) return outcome::refused;
   if (went.failed) {
     const std::string_view after = data.substr(target_.end());
-    const bool other_version = went.bad_version && after.starts_with(" HTTP/") && is_number(after.substr(6, 1)) &&
-                               !after.starts_with(" HTTP/1.0") && !after.starts_with(" HTTP/1.1");
+    const bool other_version = went.bad_version && after.starts_with(" HTTP/") &&
+                               is_number(after.substr(6, 1)) && !after.starts_with(" HTTP/1.0") &&
+                               !after.starts_with(" HTTP/1.1");
     refuse(went.head_too_large ? 431 : other_version ? 505 : 400);
     return outcome::refused;
   }

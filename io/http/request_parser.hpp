@@ -29,10 +29,17 @@ class chunk_framing {
 
  private:
   enum class place : std::uint8_t {
-    size, extension, size_lf,           // "5;extension\r\n"
-    data_cr, data_lf,                   // the data, then "\r\n"
-    line, name, value, line_lf,         // after the last chunk: "Name: value\r\n"
-    last_lf, over,                      // "\r\n"
+    size,
+    extension,
+    size_lf,  // "5;extension\r\n"
+    data_cr,
+    data_lf,  // the data, then "\r\n"
+    line,
+    name,
+    value,
+    line_lf,  // after the last chunk: "Name: value\r\n"
+    last_lf,
+    over,  // "\r\n"
     bad,
   };
   place step(char c) noexcept;
@@ -95,10 +102,10 @@ class request_parser {
   const options& limits_;
   const char* base_ = nullptr;  // data, during parse()
   std::size_t size_ = 0;
-  std::size_t seen_ = 0;        // bytes of data that the library has seen
-  std::size_t start_ = 0;       // where the request line begins
-  std::size_t head_end_ = 0;    // 0: not reached
-  std::size_t framed_ = 0;      // of a chunked body: up to where its framing was checked
+  std::size_t seen_ = 0;      // bytes of data that the library has seen
+  std::size_t start_ = 0;     // where the request line begins
+  std::size_t head_end_ = 0;  // 0: not reached
+  std::size_t framed_ = 0;    // of a chunked body: up to where its framing was checked
   span target_;
   span body_;
   unsigned status_ = 0;

@@ -38,7 +38,8 @@ constexpr nanoseconds limit_or_none(nanoseconds limit) noexcept {
 struct connection;
 
 struct server {
-  server(detail::handler_ref to, const options& given) : handler(to), limits(given), writer(given.server_name) {}
+  server(detail::handler_ref to, const options& given)
+      : handler(to), limits(given), writer(given.server_name) {}
   void stop() noexcept;
   void report(const std::exception_ptr& error) const noexcept;
 
@@ -224,7 +225,10 @@ void connection::answer(bool failed) {
   const bool with_body = asked.method != "HEAD";
   body_apart = with_body && reply.body().size() > joined_body && reply.may_have_body();
   using after = reply_writer::after;
-  of.writer.append(output, reply, !stays ? after::close : asked.version_minor ? after::keep : after::keep_and_say_so,
+  of.writer.append(output, reply,
+                   !stays                ? after::close
+                   : asked.version_minor ? after::keep
+                                         : after::keep_and_say_so,
                    with_body && !body_apart);
   reading = part::none;
   over = !stays;
@@ -232,7 +236,13 @@ void connection::answer(bool failed) {
 }
 
 void connection::refuse(unsigned status) {
-  reply.reset().status(status).text(std::to_string(status)).body().append(" ").append(reason_of(status)).append("\n");
+  reply.reset()
+      .status(status)
+      .text(std::to_string(status))
+      .body()
+      .append(" ")
+      .append(reason_of(status))
+      .append("\n");
   of.writer.append(output, reply, reply_writer::after::close, true);
   over = lingers = true;
 }
@@ -261,7 +271,9 @@ void server::report(const std::exception_ptr& error) const noexcept {
   } catch (const std::exception& known) {
     std::fprintf(stderr, "axle: an HTTP handler failed, the client gets 500: %s\n", known.what());
   } catch (...) {
-    std::fprintf(stderr, "axle: an HTTP handler failed, the client gets 500: an exception that is no std::exception\n");
+    std::fprintf(
+        stderr,
+        "axle: an HTTP handler failed, the client gets 500: an exception that is no std::exception\n");
   }
 }
 
@@ -337,7 +349,8 @@ response& response::header(std::string_view name, std::string_view value) {
 }
 
 response& response::content_type(std::string_view type) {
-  if (!is_field_text(type)) throw std::invalid_argument("response content type: it holds a control character");
+  if (!is_field_text(type))
+    throw std::invalid_argument("response content type: it holds a control character");
   type_.assign(trimmed(type));
   return *this;
 }

@@ -48,7 +48,8 @@ unsigned status_of(std::string_view bytes, options limits = {}) {
   const outcome at_once = whole.feed(bytes);
   feeder slow(limits);
   outcome by_byte = outcome::partial;
-  for (std::size_t i = 0; i < bytes.size() && by_byte == outcome::partial; ++i) by_byte = slow.feed(bytes.substr(i, 1));
+  for (std::size_t i = 0; i < bytes.size() && by_byte == outcome::partial; ++i)
+    by_byte = slow.feed(bytes.substr(i, 1));
   EXPECT_EQ(at_once, by_byte) << "it matters how the bytes are cut: " << bytes;
   if (at_once != outcome::refused) return 0;
   EXPECT_EQ(whole.parser.status(), slow.parser.status()) << "it matters how the bytes are cut: " << bytes;
@@ -64,7 +65,8 @@ unsigned status_of_chunks(std::string_view chunks) {
   return status_with("Transfer-Encoding: chunked\r\n", chunks);
 }
 
-const std::string get = "GET /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nX-Empty:\r\nAccept:  text/html ,*/*\t \r\n\r\n";
+const std::string get =
+    "GET /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nX-Empty:\r\nAccept:  text/html ,*/*\t \r\n\r\n";
 const std::string post = "POST /form HTTP/1.1\r\nHost: example.org\r\nContent-Length: 11\r\n\r\nhello world";
 const std::string chunked =
     "PUT /big HTTP/1.1\r\nHost: example.org\r\nTransfer-Encoding: Chunked\r\n\r\n"
@@ -98,10 +100,14 @@ TEST(RequestParser, a_request_may_be_cut_anywhere) {
       ASSERT_EQ(first, cut == whole.size() ? outcome::complete : outcome::partial) << whole.substr(0, cut);
       if (cut == 0) EXPECT_TRUE(it.parser.idle());
       if (cut && cut < whole.size()) EXPECT_FALSE(it.parser.idle());
-      if (first == outcome::partial) ASSERT_EQ(it.feed(std::string_view(whole).substr(cut)), outcome::complete) << cut;
+      if (first == outcome::partial)
+        ASSERT_EQ(it.feed(std::string_view(whole).substr(cut)), outcome::complete) << cut;
       EXPECT_EQ(it.found().header("host"), "example.org") << cut;
       if (&whole == &get) EXPECT_EQ(it.found().header("accept"), "text/html ,*/*") << cut;
-      EXPECT_EQ(it.found().body, whole == post ? "hello world" : whole == chunked ? "hello world" : "") << cut;
+      EXPECT_EQ(it.found().body, whole == post      ? "hello world"
+                                 : whole == chunked ? "hello world"
+                                                    : "")
+          << cut;
       EXPECT_EQ(it.next(), outcome::partial);
       EXPECT_EQ(it.left(), 0u);
       EXPECT_TRUE(it.parser.idle());
@@ -110,7 +116,8 @@ TEST(RequestParser, a_request_may_be_cut_anywhere) {
 }
 
 TEST(RequestParser, a_request_may_be_cut_twice_anywhere) {
-  const std::string whole = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+  const std::string whole =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
   for (std::size_t one = 1; one < whole.size(); ++one) {
     for (std::size_t two = one + 1; two < whole.size(); ++two) {
       feeder it;
@@ -188,7 +195,8 @@ TEST(RequestParser, one_empty_line_before_a_request_is_excused) {
 
 TEST(RequestParser, an_upgrade_is_not_taken) {
   feeder it;
-  const std::string asked = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n";
+  const std::string asked =
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n";
   ASSERT_EQ(it.feed(asked + get), outcome::complete);
   EXPECT_EQ(it.parser.consumed(), asked.size());
   EXPECT_EQ(it.next(), outcome::complete);
@@ -215,7 +223,8 @@ TEST(RequestParser, the_path_is_found_in_every_form_of_target) {
 
 TEST(RequestParser, an_expectation_is_told_once) {
   feeder it;
-  ASSERT_EQ(it.feed("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n"), outcome::partial);
+  ASSERT_EQ(it.feed("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n"),
+            outcome::partial);
   EXPECT_FALSE(it.parser.take_expectation());
   ASSERT_EQ(it.feed("\r\n"), outcome::partial);
   EXPECT_TRUE(it.parser.in_body());
@@ -352,7 +361,8 @@ TEST(RequestParser, trailers_are_dropped_and_held_to_the_same_rules) {
   EXPECT_EQ(status_of_chunks("0\r\nA: b\r\n c\r\n\r\n"), 400u);
   EXPECT_EQ(status_of_chunks("0\r\nA : b\r\n\r\n"), 400u);
   feeder it;
-  const std::string asked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n";
+  const std::string asked =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n";
   ASSERT_EQ(it.feed(asked + get), outcome::complete);
   EXPECT_EQ(it.found().headers.size(), 2u);
   EXPECT_EQ(it.next(), outcome::complete);

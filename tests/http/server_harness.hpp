@@ -75,7 +75,9 @@ struct received_reply {
   unsigned status = 0;  // 0: the connection ended instead
   std::string head;
   std::string body;
-  bool says(std::string_view line) const { return head.find("\r\n" + std::string(line) + "\r\n") != head.npos; }
+  bool says(std::string_view line) const {
+    return head.find("\r\n" + std::string(line) + "\r\n") != head.npos;
+  }
 };
 
 class client {
@@ -110,8 +112,7 @@ class client {
   }
   /// Whether the server ends the connection, with nothing more sent.
   task<bool> ended() {
-    while (co_await more()) {
-    }
+    while (co_await more()) {}
     co_return pending.empty();
   }
   task<bool> more() {

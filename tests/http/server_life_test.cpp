@@ -183,7 +183,8 @@ TEST_P(HttpServerLife, a_plain_handler_costs_no_heap_block) {
       for (int i = 0; i < 100; ++i) {
         auto sent = co_await of.stream.write_all(get);
         auto got = co_await of.stream.recv();
-        EXPECT_TRUE(sent && got && got->text().starts_with("HTTP/1.1 200") && got->text().ends_with("\r\n\r\nhello"));
+        EXPECT_TRUE(sent && got && got->text().starts_with("HTTP/1.1 200") &&
+                    got->text().ends_with("\r\n\r\nhello"));
       }
     };
     co_await ask_100_times(c);
@@ -239,7 +240,8 @@ TEST_P(HttpServerLife, a_stop_lets_requests_finish_and_says_so) {
   serve({}, answer_later, [](site& at) -> task<> {
     client handled = co_await at.connect();
     const unsigned before = begun;
-    co_await handled.send("GET /after/40 HTTP/1.1\r\nHost: a\r\n\r\nGET /after/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    co_await handled.send(
+        "GET /after/40 HTTP/1.1\r\nHost: a\r\n\r\nGET /after/1 HTTP/1.1\r\nHost: a\r\n\r\n");
     client half = co_await at.connect();
     co_await half.send("GET / HTTP/1.1\r\nHo");
     while (begun == before) co_await sleep(1ms);

@@ -137,7 +137,8 @@ TEST_P(HttpServer, pipelined_replies_that_grow_large_are_bounded_and_whole) {
   serve([](site& at) -> task<> {
     client c = co_await at.connect();
     std::string all;
-    for (int i = 0; i < 8; ++i) all += "GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (int i = 0; i < 8; ++i)
+      all += "GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
     co_await c.send(all);
     for (int i = 0; i < 8; ++i) {
       const received_reply big = co_await c.reply();
@@ -177,8 +178,8 @@ TEST_P(HttpServer, a_client_that_expects_100_gets_it_before_it_sends) {
     const received_reply got = co_await c.ask("body");
     EXPECT_EQ(got.status, 200u);
     EXPECT_EQ(got.body, "body");
-    const received_reply too_large =
-        co_await c.ask("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n");
+    const received_reply too_large = co_await c.ask(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n");
     EXPECT_EQ(too_large.status, 413u);
   });
 }
@@ -206,7 +207,8 @@ TEST_P(HttpServer, each_refusal_is_answered_and_ends_the_connection) {
         {400, "nonsense\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"},
-        {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+        {400,
+         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
         {413, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n"},
         {414, "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n"},
         {417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: something\r\n\r\n"},

@@ -27,11 +27,13 @@ bool forbid_io_uring(int error) {
   std::array<sock_filter, 4> program = {
       sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
       sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_io_uring_setup},
-      sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)},
+      sock_filter{BPF_RET | BPF_K, 0, 0,
+                  SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)},
       sock_filter{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
   };
   const sock_fprog filter = {program.size(), program.data()};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 bool lose_locked_memory() {
@@ -83,10 +85,12 @@ class refused : public ::testing::TestWithParam<refusal> {
   // body() in a child without io_uring; what it said goes to `said`.
   template <class F>
   int without_io_uring(F body, std::string& said) {
-    return in_child([body] {
-      unsetenv("AXLE_DRIVER");
-      return GetParam().begin() ? body() : skipped;
-    }, 30, &said);
+    return in_child(
+        [body] {
+          unsetenv("AXLE_DRIVER");
+          return GetParam().begin() ? body() : skipped;
+        },
+        30, &said);
   }
 };
 
@@ -97,11 +101,13 @@ INSTANTIATE_TEST_SUITE_P(io_uring, refused, ::testing::ValuesIn(refusals),
 
 TEST_P(refused, epoll_serves_and_one_line_says_why) {
   std::string said;
-  const int status = without_io_uring([] {
-    for (int i = 0; i < 3; ++i)
-      if (run(echo_once()) != "hello") return 1;
-    return HasFailure() ? 2 : 0;
-  }, said);
+  const int status = without_io_uring(
+      [] {
+        for (int i = 0; i < 3; ++i)
+          if (run(echo_once()) != "hello") return 1;
+        return HasFailure() ? 2 : 0;
+      },
+      said);
   if (status == skipped) GTEST_SKIP() << "it could not be taken away here";
   EXPECT_EQ(status, 0) << said;
   EXPECT_EQ(lines_with(said, ""), 1U) << said;
@@ -112,11 +118,13 @@ TEST_P(refused, epoll_serves_and_one_line_says_why) {
 
 TEST_P(refused, every_core_falls_back_and_still_one_line_says_so) {
   std::string said;
-  const int status = without_io_uring([] {
-    run_options options;
-    options.cores = "all";
-    return run(options, echo_once()) == "hello" ? 0 : 1;
-  }, said);
+  const int status = without_io_uring(
+      [] {
+        run_options options;
+        options.cores = "all";
+        return run(options, echo_once()) == "hello" ? 0 : 1;
+      },
+      said);
   if (status == skipped) GTEST_SKIP() << "it could not be taken away here";
   EXPECT_EQ(status, 0) << said;
   EXPECT_EQ(lines_with(said, "epoll"), 1U) << said;
@@ -138,23 +146,28 @@ int is_refused(const run_options& options, const char* cure) {
 
 TEST_P(refused, io_uring_by_name_is_an_error_with_the_cure) {
   std::string said;
-  const int by_option = without_io_uring([] { return is_refused({.driver = "uring"}, GetParam().cure); }, said);
+  const int by_option =
+      without_io_uring([] { return is_refused({.driver = "uring"}, GetParam().cure); }, said);
   if (by_option == skipped) GTEST_SKIP() << "it could not be taken away here";
   EXPECT_EQ(by_option, 0) << said;
-  const int by_environment = without_io_uring([] {
-    setenv("AXLE_DRIVER", "uring", 1);
-    return is_refused({}, GetParam().cure);
-  }, said);
+  const int by_environment = without_io_uring(
+      [] {
+        setenv("AXLE_DRIVER", "uring", 1);
+        return is_refused({}, GetParam().cure);
+      },
+      said);
   EXPECT_EQ(by_environment, 0) << said;
   EXPECT_EQ(said, "") << "what is thrown is not printed as well";
 }
 
 TEST_P(refused, epoll_by_name_has_nothing_to_say) {
   std::string said;
-  const int status = without_io_uring([] {
-    setenv("AXLE_DRIVER", "epoll", 1);
-    return run(echo_once()) == "hello" ? 0 : 1;
-  }, said);
+  const int status = without_io_uring(
+      [] {
+        setenv("AXLE_DRIVER", "epoll", 1);
+        return run(echo_once()) == "hello" ? 0 : 1;
+      },
+      said);
   if (status == skipped) GTEST_SKIP() << "it could not be taken away here";
   EXPECT_EQ(status, 0) << said;
   EXPECT_EQ(said, "");
@@ -168,7 +181,8 @@ void expect_all_names(const run_options& options, const char* wrong_name) {
     ADD_FAILURE() << "it ran";
   } catch (const std::invalid_argument& why) {
     for (const char* name : {"\"uring\"", "\"epoll\"", "\"sim\"", "AXLE_DRIVER", wrong_name})
-      EXPECT_NE(std::string_view(why.what()).find(name), std::string_view::npos) << name << " is not in: " << why.what();
+      EXPECT_NE(std::string_view(why.what()).find(name), std::string_view::npos)
+          << name << " is not in: " << why.what();
   }
 }
 

@@ -36,9 +36,9 @@ TEST_P(interrupted_stream, the_timeout_of_a_call_goes_before_the_streams_own) {
     EXPECT_EQ(own.error(), errc::timed_out);
     const auto exactly = co_await pair.near.read_exactly(bytes_of(room));
     EXPECT_EQ(exactly.error(), errc::timed_out);
-    join_handle<result<io::buffer>> without = spawn([](tcp_stream& from) -> task<result<io::buffer>> {
-      co_return co_await from.recv(0ns);
-    }, std::ref(pair.near));
+    join_handle<result<io::buffer>> without =
+        spawn([](tcp_stream& from) -> task<result<io::buffer>> { co_return co_await from.recv(0ns); },
+              std::ref(pair.near));
     co_await settle(30ms);
     EXPECT_FALSE(without.done()) << "zero means: no limit";
     EXPECT_FALSE(co_await write_whole(pair.far, "x"));

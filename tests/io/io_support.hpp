@@ -79,11 +79,10 @@ class each_driver : public ::testing::TestWithParam<const char*> {
   }
 };
 
-#define AXLE_ON_EACH_DRIVER(suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(on, suite, ::testing::Values("uring", "epoll", "sim"),        \
-                           [](const ::testing::TestParamInfo<const char*>& parameter) {  \
-                             return std::string(parameter.param);                        \
-                           })
+#define AXLE_ON_EACH_DRIVER(suite)                           \
+  INSTANTIATE_TEST_SUITE_P(                                  \
+      on, suite, ::testing::Values("uring", "epoll", "sim"), \
+      [](const ::testing::TestParamInfo<const char*>& parameter) { return std::string(parameter.param); })
 
 /// Time for whatever was begun to arrive where it waits. Tests hold however long it takes; if it is too short they only
 /// hunt less.
@@ -134,7 +133,8 @@ inline std::string numbered_bytes(std::size_t count, std::size_t from = 0) {
 /// The first place at which two texts differ; npos if they do not. What EXPECT_EQ would print is a megabyte.
 inline std::size_t first_difference(std::string_view a, std::string_view b) {
   const auto at = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
-  return at == a.end() && a.size() == b.size() ? std::string_view::npos : static_cast<std::size_t>(at - a.begin());
+  return at == a.end() && a.size() == b.size() ? std::string_view::npos
+                                               : static_cast<std::size_t>(at - a.begin());
 }
 #define EXPECT_SAME_BYTES(a, b) EXPECT_EQ(first_difference(a, b), std::string_view::npos)
 

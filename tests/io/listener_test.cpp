@@ -14,8 +14,8 @@ namespace {
 // ---- addresses --------------------------------------------------------------------------------------------------------
 
 TEST(address, is_printed_as_it_is_parsed) {
-  for (const char* text : {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0", "[fe80::1%3]:8080",
-                           "[2001:db8::ff00:42:8329]:443", "[::ffff:10.0.0.1]:1"}) {
+  for (const char* text : {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:80", "[::]:0",
+                           "[fe80::1%3]:8080", "[2001:db8::ff00:42:8329]:443", "[::ffff:10.0.0.1]:1"}) {
     const auto parsed = address::parse(text);
     EXPECT_TRUE(parsed) << text;
     if (!parsed) continue;
@@ -32,13 +32,33 @@ TEST(address, is_printed_in_the_short_form) {
 }
 
 TEST(address, refuses_what_is_no_address) {
-  for (const char* text : {"", ":", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1",
-                           "127.0.0.1: 80", "127.0.0.1:80 ", "127.0.0:80", "127.0.0.256:80", "localhost:80", "::1:80",
-                           "[::1]", "[::1]80", "[::1:80", "::1]:80", "[127.0.0.1]:80", "[::g]:80", "[]:80", "[1::2::3]:80",
-                           "[fe80::1%no-such-link]:80", "[fe80::1%]:80"}) {
+  for (const char* text : {"",
+                           ":",
+                           "80",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.0.0.1:65536",
+                           "127.0.0.1:-1",
+                           "127.0.0.1:+1",
+                           "127.0.0.1: 80",
+                           "127.0.0.1:80 ",
+                           "127.0.0:80",
+                           "127.0.0.256:80",
+                           "localhost:80",
+                           "::1:80",
+                           "[::1]",
+                           "[::1]80",
+                           "[::1:80",
+                           "::1]:80",
+                           "[127.0.0.1]:80",
+                           "[::g]:80",
+                           "[]:80",
+                           "[1::2::3]:80",
+                           "[fe80::1%no-such-link]:80",
+                           "[fe80::1%]:80"}) {
     const auto parsed = address::parse(text);
-    EXPECT_EQ(parsed.error(), errc::invalid_argument) << '"' << text << "\" became "
-                                                      << (parsed ? parsed->to_string() : std::string("nothing"));
+    EXPECT_EQ(parsed.error(), errc::invalid_argument)
+        << '"' << text << "\" became " << (parsed ? parsed->to_string() : std::string("nothing"));
   }
   EXPECT_EQ(address::parse(std::string_view("127.0.0.1\0:80", 13)).error(), errc::invalid_argument);
 }
@@ -162,9 +182,8 @@ TEST_P(listener, a_cancelled_accept_loses_no_connection) {
       EXPECT_TRUE(became.is_cancelled());
     }
     while (accepted.size() < count) {
-      auto next = co_await with_timeout(10s, [](tcp_listener& from) -> task<result<tcp_stream>> {
-        co_return co_await from.accept();
-      }(all));
+      auto next = co_await with_timeout(
+          10s, [](tcp_listener& from) -> task<result<tcp_stream>> { co_return co_await from.accept(); }(all));
       EXPECT_TRUE(next) << "only " << accepted.size() << " came: " << next.error().message();
       if (!next) break;
       accepted.push_back(std::move(*next));
@@ -195,13 +214,15 @@ TEST_P(listener, closes_with_connections_that_nobody_accepted) {
 }
 
 TEST_P(listener, two_accepts_are_a_check) {
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    tcp_listener all = tcp_listener::bind(loopback).value();
-    std::vector<tcp_stream> accepted;
-    join_handle<> one = spawn(accept_into(all, accepted));
-    join_handle<> other = spawn(accept_into(all, accepted));
-    co_await one;
-  }), "two tasks await accept");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     tcp_listener all = tcp_listener::bind(loopback).value();
+                     std::vector<tcp_stream> accepted;
+                     join_handle<> one = spawn(accept_into(all, accepted));
+                     join_handle<> other = spawn(accept_into(all, accepted));
+                     co_await one;
+                   }),
+               "two tasks await accept");
 }
 
 // ---- serve ------------------------------------------------------------------------------------------------------------
@@ -419,11 +440,13 @@ task<> starve_then_feed() {
 TEST_P(serving, no_descriptor_left_means_a_pause_not_a_spin) {
   if (simulated()) GTEST_SKIP() << "it has no shortage";
   std::string said;
-  const int status = in_child([] {
-    allow_descriptors(64);
-    run(options_for(GetParam()), starve_then_feed());
-    return HasFailure() ? 1 : 0;
-  }, 30, &said);
+  const int status = in_child(
+      [] {
+        allow_descriptors(64);
+        run(options_for(GetParam()), starve_then_feed());
+        return HasFailure() ? 1 : 0;
+      },
+      30, &said);
   EXPECT_EQ(status, 0) << said;
 }
 

@@ -34,7 +34,8 @@ task<> echo_sizes(const std::vector<std::size_t>& sizes) {
 TEST_P(stream, echoes_every_size_byte_by_byte) {
   std::mt19937_64 random(test_seed(1));
   std::vector<std::size_t> sizes = {1, 2, 16'383, 16'384, 16'385, 65'536, 65'537, 1024 * 1024};
-  for (std::size_t i = 0; i < scaled(24, 4); ++i) sizes.push_back(1 + random() % (std::size_t{1} << (1 + random() % 20)));
+  for (std::size_t i = 0; i < scaled(24, 4); ++i)
+    sizes.push_back(1 + random() % (std::size_t{1} << (1 + random() % 20)));
   on_this([&sizes] { return echo_sizes(sizes); });
 }
 
@@ -297,9 +298,9 @@ TEST_P(stream, options_can_be_set_and_read) {
     for (tcp_stream* each : {&pair.near, &pair.far}) {
       EXPECT_NE(each->option(socket_option::no_delay).value(), 0) << "the default of every stream";
       EXPECT_EQ(each->option(socket_option::linger_seconds).value(), -1);
-      for (const auto& [option, value] : {std::pair(socket_option::no_delay, 0), std::pair(socket_option::keep_alive, 1),
-                                          std::pair(socket_option::linger_seconds, 7),
-                                          std::pair(socket_option::linger_seconds, -1)}) {
+      for (const auto& [option, value] :
+           {std::pair(socket_option::no_delay, 0), std::pair(socket_option::keep_alive, 1),
+            std::pair(socket_option::linger_seconds, 7), std::pair(socket_option::linger_seconds, -1)}) {
         EXPECT_TRUE(each->set_option(option, value));
         const int seen = each->option(option).value();
         if (option == socket_option::linger_seconds) {
@@ -308,7 +309,8 @@ TEST_P(stream, options_can_be_set_and_read) {
           EXPECT_EQ(seen != 0, value != 0);
         }
       }
-      for (const socket_option option : {socket_option::receive_buffer_bytes, socket_option::send_buffer_bytes}) {
+      for (const socket_option option :
+           {socket_option::receive_buffer_bytes, socket_option::send_buffer_bytes}) {
         EXPECT_TRUE(each->set_option(option, 32'768));
         EXPECT_GE(each->option(option).value(), 32'768);
       }
@@ -342,38 +344,48 @@ using stream_death = stream;
 AXLE_ON_EACH_DRIVER(stream_death);
 
 TEST_P(stream_death, an_empty_stream_is_a_check) {
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    tcp_stream empty;
-    static_cast<void>(co_await empty.recv());
-  }), "this tcp_stream is empty");
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    ends pair = co_await connect_pair();
-    pair.near.close();
-    static_cast<void>(co_await pair.near.write_all(std::string_view("x")));
-  }), "this tcp_stream is empty");
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    const tcp_stream empty;
-    static_cast<void>(empty.local_address());
-    co_return;
-  }), "this tcp_stream is empty");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     tcp_stream empty;
+                     static_cast<void>(co_await empty.recv());
+                   }),
+               "this tcp_stream is empty");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     ends pair = co_await connect_pair();
+                     pair.near.close();
+                     static_cast<void>(co_await pair.near.write_all(std::string_view("x")));
+                   }),
+               "this tcp_stream is empty");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     const tcp_stream empty;
+                     static_cast<void>(empty.local_address());
+                     co_return;
+                   }),
+               "this tcp_stream is empty");
 }
 
 TEST_P(stream_death, two_readers_are_a_check) {
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    ends pair = co_await connect_pair();
-    join_handle<std::string> one = spawn(read_to_end(pair.near));
-    join_handle<std::string> other = spawn(read_to_end(pair.near));
-    co_await one;
-  }), "two tasks read one tcp_stream");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     ends pair = co_await connect_pair();
+                     join_handle<std::string> one = spawn(read_to_end(pair.near));
+                     join_handle<std::string> other = spawn(read_to_end(pair.near));
+                     co_await one;
+                   }),
+               "two tasks read one tcp_stream");
 }
 
 TEST_P(stream_death, closing_under_a_reader_is_a_check) {
-  EXPECT_DEATH(run(options_for(GetParam()), []() -> task<> {
-    ends pair = co_await connect_pair();
-    join_handle<std::string> reading = spawn(read_to_end(pair.near));
-    co_await settle();
-    pair.near.close();
-  }), "closed while a task reads or writes it");
+  EXPECT_DEATH(run(options_for(GetParam()),
+                   []() -> task<> {
+                     ends pair = co_await connect_pair();
+                     join_handle<std::string> reading = spawn(read_to_end(pair.near));
+                     co_await settle();
+                     pair.near.close();
+                   }),
+               "closed while a task reads or writes it");
 }
 
 }  // namespace

@@ -389,7 +389,9 @@ struct foreign {
     std::suspend_always initial_suspend() noexcept { return {}; }
     struct last {
       bool await_ready() noexcept { return false; }
-      std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) noexcept { return h.promise().awaiter; }
+      std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) noexcept {
+        return h.promise().awaiter;
+      }
       void await_resume() noexcept {}
     };
     last final_suspend() noexcept { return {}; }

@@ -74,7 +74,8 @@ axle::task<> gather_a_range() {
 TEST(gather, keeps_the_order_of_a_range) { on_sim(gather_a_range()); }
 
 axle::task<int> gathered_failure(int& alive) {
-  auto [a, b, c] = co_await axle::gather(alive_after(1h, 1, alive), fail_after(1s, "second"), alive_after(1h, 3, alive));
+  auto [a, b, c] =
+      co_await axle::gather(alive_after(1h, 1, alive), fail_after(1s, "second"), alive_after(1h, 3, alive));
   co_return a + b + c;
 }
 axle::task<> gather_fails() {
@@ -87,7 +88,8 @@ axle::task<> gather_fails() {
 TEST(gather, the_first_failure_cancels_the_others) { on_sim(gather_fails()); }
 
 axle::task<int> fail_when_cut() {
-  co_return co_await axle::finally(after(1h, 1), []() -> axle::task<> { co_await fail_after(1ms, "clean-up"); });
+  co_return co_await axle::finally(after(1h, 1),
+                                   []() -> axle::task<> { co_await fail_after(1ms, "clean-up"); });
 }
 axle::task<> gather_two_failures() {
   const auto both = []() -> axle::task<> { co_await axle::gather(fail_after(1s, "first"), fail_when_cut()); };

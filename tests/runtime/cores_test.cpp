@@ -54,7 +54,8 @@ axle::task<> call_every_way(unsigned core) {
   EXPECT_EQ(co_await axle::on(core, [](int a, int b) { return a + b; }, 40, 2), 42);
   co_await axle::on(core, [] {});
   auto pointer = co_await axle::on(
-      core, [](std::unique_ptr<int> given) { return std::make_unique<int>(*given + 1); }, std::make_unique<int>(1));
+      core, [](std::unique_ptr<int> given) { return std::make_unique<int>(*given + 1); },
+      std::make_unique<int>(1));
   EXPECT_EQ(*pointer, 2);
   const auto slow = [](std::string text) -> axle::task<std::string> {
     co_await axle::sleep(1ms);
@@ -115,10 +116,13 @@ TEST_P(loops, for_each_core_ends_the_others_when_one_fails) {
 
 axle::task<> count_up(unsigned core, int& received, int& disorder) {
   for (int i = 0; i < many; ++i) {
-    const int got = co_await axle::on(core, [](int* last, int* bad, int n) {
-      *bad += n != *last;
-      return ++*last;
-    }, &received, &disorder, i);
+    const int got = co_await axle::on(
+        core,
+        [](int* last, int* bad, int n) {
+          *bad += n != *last;
+          return ++*last;
+        },
+        &received, &disorder, i);
     if (got != i + 1) ++disorder;
   }
 }
@@ -169,7 +173,9 @@ TEST(post_to, posts_of_strangers_arrive_once_and_in_order) {
   EXPECT_EQ(axle::post_to(0, [] {}).error(), axle::errc::not_connected);
 }
 
-axle::task<> call_a_core_that_is_not() { co_await axle::on(7, [] {}); }
+axle::task<> call_a_core_that_is_not() {
+  co_await axle::on(7, [] {});
+}
 TEST(wrong_core, a_core_that_does_not_exist_is_a_check) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_DEATH(axle::run({.cores = 2}, call_a_core_that_is_not()), "core 7 does not exist: this run has 2");

@@ -293,7 +293,8 @@ TEST(with_timeout, exceptions_come_out_of_it_late_or_not) {
   auto fails_in_clean_up = []() -> task<> { co_await fails_after(1ms, "late"); };
   on_sim([&]() -> task<> {
     EXPECT_THROW(static_cast<void>(co_await with_timeout(1s, fails_after(1ms, "early"))), wrong);
-    EXPECT_THROW(static_cast<void>(co_await with_timeout(1s, axle::finally(sleeps(1h), fails_in_clean_up))), wrong);
+    EXPECT_THROW(static_cast<void>(co_await with_timeout(1s, axle::finally(sleeps(1h), fails_in_clean_up))),
+                 wrong);
   });
 }
 

@@ -137,7 +137,8 @@ axle::task<int> sleep_and_look(std::chrono::nanoseconds d) {
 }
 axle::task<> sleep_a_lot(int& early) {
   std::vector<axle::task<int>> sleeps;
-  for (int i = 0; i < 2'000; ++i) sleeps.push_back(sleep_and_look(std::chrono::nanoseconds(1 + i * 997 % 2'000'000)));
+  for (int i = 0; i < 2'000; ++i)
+    sleeps.push_back(sleep_and_look(std::chrono::nanoseconds(1 + i * 997 % 2'000'000)));
   for (const int each : co_await axle::gather(std::move(sleeps))) early += each;
 }
 TEST(sleep, is_never_early_on_the_real_clock) {

@@ -124,7 +124,10 @@ TEST(spawn, a_failure_that_nobody_joined_is_reported_once_with_the_name) {
   const unjoined_failures reported;
   on_sim([]() -> task<> {
     spawn(fails_after(1ms, "detached"), {.name = "first"}).detach();
-    { const auto dropped_later = spawn(fails_after(1ms, "dropped when finished"), {.name = "second"}); co_await sleep(2ms); }
+    {
+      const auto dropped_later = spawn(fails_after(1ms, "dropped when finished"), {.name = "second"});
+      co_await sleep(2ms);
+    }
     auto joined = spawn(fails_after(1ms, "joined"), {.name = "third"});
     EXPECT_THROW(co_await joined, wrong);
     auto looked_at = spawn(fails_after(1ms, "looked at"), {.name = "fourth"});
@@ -152,7 +155,8 @@ void fail_unjoined() {
   });
 }
 TEST(spawn, without_a_handler_an_unjoined_failure_names_the_task_and_ends_the_program) {
-  EXPECT_DEATH(fail_unjoined(), "task \"the culprit\" spawned at .*spawn_test.cpp.* nobody joined it: nobody cares");
+  EXPECT_DEATH(fail_unjoined(),
+               "task \"the culprit\" spawned at .*spawn_test.cpp.* nobody joined it: nobody cares");
 }
 
 TEST(spawn, a_hundred_thousand_tasks_come_and_go) {
@@ -219,9 +223,22 @@ TEST(spawn, two_joiners_at_once_are_a_check) {
   EXPECT_DEATH(join_by_two(), "joined already: one joiner at a time");
 }
 TEST(spawn, two_joiners_that_made_their_awaiters_before_are_a_check_too) {
-  EXPECT_DEATH({ alarm(20); signal(SIGALRM, SIG_DFL); join_by_two_that_were_made_before(); }, "one joiner at a time");
+  EXPECT_DEATH(
+      {
+        alarm(20);
+        signal(SIGALRM, SIG_DFL);
+        join_by_two_that_were_made_before();
+      },
+      "one joiner at a time");
 }
-TEST(spawn, a_value_can_be_joined_once) { EXPECT_DEATH({ join_again(); std::abort(); }, "check failed"); }
+TEST(spawn, a_value_can_be_joined_once) {
+  EXPECT_DEATH(
+      {
+        join_again();
+        std::abort();
+      },
+      "check failed");
+}
 TEST(spawn, joining_oneself_is_a_check) { EXPECT_DEATH(join_oneself(), "cannot join itself"); }
 TEST(spawn, an_empty_handle_is_a_check) { EXPECT_DEATH(use_an_empty_handle(), "this join_handle is empty"); }
 

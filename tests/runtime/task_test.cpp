@@ -142,7 +142,9 @@ void spawn_what_was_awaited() {
   });
 }
 void await_without_a_loop() { static_cast<void>(ready_value(1).operator co_await().await_ready()); }
-void sleep_without_a_loop() { call_soon([] {}); }
+void sleep_without_a_loop() {
+  call_soon([] {});
+}
 
 TEST(task, misuse_is_a_check) {
   EXPECT_DEATH(await_twice(), "awaited once");

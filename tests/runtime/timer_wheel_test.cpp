@@ -59,7 +59,8 @@ TEST(timer_wheel, fires_exactly_at_the_deadline_and_not_a_nanosecond_before) {
 }
 
 TEST(timer_wheel, a_deadline_that_has_passed_is_due_at_once) {
-  for (const std::int64_t deadline : {std::int64_t{-5}, std::int64_t{0}, std::int64_t{1'000'000}, std::int64_t{INT64_MIN}}) {
+  for (const std::int64_t deadline :
+       {std::int64_t{-5}, std::int64_t{0}, std::int64_t{1'000'000}, std::int64_t{INT64_MIN}}) {
     timer_wheel wheel(1'000'000);
     node timer = at(deadline);
     wheel.arm(timer);
@@ -102,7 +103,8 @@ TEST(timer_wheel, one_advance_gives_all_in_order_of_deadline) {
   std::mt19937_64 random(7);
   std::vector<node> timers;
   timers.reserve(2'000);
-  for (int i = 0; i < 2'000; ++i) timers.push_back(at(static_cast<std::int64_t>(random() >> (1 + random() % 50))));
+  for (int i = 0; i < 2'000; ++i)
+    timers.push_back(at(static_cast<std::int64_t>(random() >> (1 + random() % 50))));
   for (node& each : timers) wheel.arm(each);
   const std::vector<node*> due = all_due(wheel, never);
   ASSERT_EQ(due.size(), timers.size());
@@ -117,7 +119,8 @@ TEST(timer_wheel, many_in_one_slot_out_of_order_are_sorted_stably) {
   std::mt19937_64 random(11);
   std::vector<node> timers;
   timers.reserve(5'000);
-  for (int i = 0; i < 5'000; ++i) timers.push_back(at(1'024'000 + static_cast<std::int64_t>(random() % 1'024)));
+  for (int i = 0; i < 5'000; ++i)
+    timers.push_back(at(1'024'000 + static_cast<std::int64_t>(random() % 1'024)));
   for (node& each : timers) wheel.arm(each);
   const std::vector<node*> due = all_due(wheel, 1'024'000 + 1'023);
   ASSERT_EQ(due.size(), timers.size());
@@ -202,14 +205,23 @@ TEST(timer_wheel, a_clock_that_stands_still_or_goes_back_fires_nothing_early) {
 // A wheel and a sorted map are given the same things to do, and must agree on everything after each step.
 class both {
  public:
-  explicit both(std::uint64_t seed, std::int64_t start) : random_(seed), now_(start), wheel_(start), timers_(4'096) {}
+  explicit both(std::uint64_t seed, std::int64_t start)
+      : random_(seed), now_(start), wheel_(start), timers_(4'096) {}
 
   void step() {
     switch (random_() % 8) {
-      case 0: case 1: case 2: case 3: return arm();
-      case 4: case 5: return disarm();
-      case 6: return go_on(static_cast<std::int64_t>(random_() >> (20 + random_() % 44)));
-      default: return go_on(wheel_.next_deadline() == never ? 0 : wheel_.next_deadline() - now_);
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return arm();
+      case 4:
+      case 5:
+        return disarm();
+      case 6:
+        return go_on(static_cast<std::int64_t>(random_() >> (20 + random_() % 44)));
+      default:
+        return go_on(wheel_.next_deadline() == never ? 0 : wheel_.next_deadline() - now_);
     }
   }
   void finish() { go_on(never - now_); }
@@ -224,7 +236,9 @@ class both {
     timed& timer = timers_[random_() % timers_.size()];
     if (timer.armed()) return;
     const auto distance = static_cast<std::int64_t>(random_() >> (2 + random_() % 61));
-    timer.deadline_ns = random_() % 16 == 0 ? now_ - distance : distance > never - now_ ? never : now_ + distance;
+    timer.deadline_ns = random_() % 16 == 0       ? now_ - distance
+                        : distance > never - now_ ? never
+                                                  : now_ + distance;
     if (random_() % 4 == 0 && !expected_.empty()) timer.deadline_ns = expected_.begin()->first;  // equal ones
     wheel_.arm(timer);
     // What has passed is due now: the wheel puts it in order with what becomes due in the same advance.
@@ -272,7 +286,8 @@ class both {
 
 TEST(timer_wheel, a_million_random_operations_agree_with_a_sorted_map) {
   const std::uint64_t seed = test_seed(20'240'607);
-  for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1'000'000'000}, std::int64_t{987'654'321'987'654}}) {
+  for (const std::int64_t start :
+       {std::int64_t{0}, std::int64_t{1'000'000'000}, std::int64_t{987'654'321'987'654}}) {
     both pair(seed, start);
     for (std::size_t i = 0; i < scaled(1'000'000) / 3; ++i) {
       pair.step();

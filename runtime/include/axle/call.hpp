@@ -33,8 +33,10 @@ struct callback_block : ready_callback, timer_node {
 template <class F, class... Args>
 struct callback_of final : callback_block {
   callback_of(F&& f, Args&&... args) : call(std::move(f)), with(std::move(args)...) {
-    invoke = [](callback_block& block) { std::apply(std::move(static_cast<callback_of&>(block).call),
-                                                    std::move(static_cast<callback_of&>(block).with)); };
+    invoke = [](callback_block& block) {
+      std::apply(std::move(static_cast<callback_of&>(block).call),
+                 std::move(static_cast<callback_of&>(block).with));
+    };
     drop = [](callback_block& block) noexcept {
       auto& mine = static_cast<callback_of&>(block);
       mine.~callback_of();

@@ -16,10 +16,10 @@ namespace axle::detail {
 }  // namespace axle::detail
 
 /// AXLE_CHECK(condition, "what is wrong and what to do, %d", value)
-#define AXLE_CHECK(condition, ...)                                                        \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]]                                                        \
-      ::axle::detail::check_failed(#condition, __FILE__, __LINE__, __VA_ARGS__);          \
+#define AXLE_CHECK(condition, ...)                                               \
+  do {                                                                           \
+    if (!(condition)) [[unlikely]]                                               \
+      ::axle::detail::check_failed(#condition, __FILE__, __LINE__, __VA_ARGS__); \
   } while (false)
 
 #if defined(AXLE_DCHECK_ON)

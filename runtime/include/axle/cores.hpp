@@ -66,9 +66,9 @@ class remote_call : public wait_node {
   carried there_, back_, cancel_;
   unsigned home_core_ = 0;
   unsigned core_;
-  std::uint8_t at_home_ = 0;    // messages that have come back
+  std::uint8_t at_home_ = 0;  // messages that have come back
   std::uint8_t to_come_ = 1;
-  bool has_value_ = false;      // home: something to deliver
+  bool has_value_ = false;  // home: something to deliver
 
  protected:
   void set_deliverable(bool yes) noexcept { has_value_ = yes; }
@@ -110,14 +110,16 @@ class remote_call_of : remote_call {
   bool call() noexcept {
     try {
       if constexpr (is_task<returned>) {
-        far_.frame = std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_).release();
+        far_.frame =
+            std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_).release();
         return true;
       } else if constexpr (std::is_void_v<returned>) {
         std::apply([&](Args&... args) { std::invoke(f_, std::move(args)...); }, args_);
         became_ = outcome<void>(std::in_place);
       } else {
         became_ = outcome<value_type>(
-            std::in_place, std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_));
+            std::in_place,
+            std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_));
       }
     } catch (...) {
       became_ = outcome<value_type>(std::current_exception());

@@ -22,12 +22,12 @@ namespace detail {
 /// What a driver completes. The io component adds the arguments (io/operation.hpp); a loop only moves it about.
 struct operation : wait_node {
   operation* next = nullptr;
-  std::int32_t res = 0;       // >= 0, or a negative errno value
-  std::uint8_t number = 0;    // the io component's opcode
-  bool more = false;          // this was not the last completion
-  bool listed = false;        // stands in a list of completions
-  bool submitted = false;     // the driver has it; staged before, free after
-  bool cancelling = false;    // a cancel was requested
+  std::int32_t res = 0;     // >= 0, or a negative errno value
+  std::uint8_t number = 0;  // the io component's opcode
+  bool more = false;        // this was not the last completion
+  bool listed = false;      // stands in a list of completions
+  bool submitted = false;   // the driver has it; staged before, free after
+  bool cancelling = false;  // a cancel was requested
 };
 
 /// Operations in order; intrusive, singly linked.
@@ -93,11 +93,11 @@ class driver {
 
 /// What a driver is made from.
 struct driver_options {
-  std::string_view name;                ///< "uring", "epoll", "sim"; empty: the best that works here
-  std::uint32_t ring_entries = 1024;    ///< submission queue; halved while memory for it is refused
-  std::uint32_t buffers = 512;          ///< receive buffers of a core, at most 32,768
+  std::string_view name;              ///< "uring", "epoll", "sim"; empty: the best that works here
+  std::uint32_t ring_entries = 1024;  ///< submission queue; halved while memory for it is refused
+  std::uint32_t buffers = 512;        ///< receive buffers of a core, at most 32,768
   std::uint32_t buffer_bytes = 16'384;
-  std::uint64_t seed = 0;               ///< of the simulator
+  std::uint64_t seed = 0;  ///< of the simulator
 };
 
 /// The best driver that works on this machine, or the one that is named; the calling thread will own it. `why_not`

@@ -21,14 +21,16 @@ class AXLE_EXPORT cancelled : public std::exception {
 template <class T>
 class [[nodiscard]] outcome {
   struct was_cancelled {};
-  using held_value = std::conditional_t<std::is_void_v<T>, std::monostate,
-                                        std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  using held_value =
+      std::conditional_t<std::is_void_v<T>, std::monostate,
+                         std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
  public:
   outcome() = default;  // cancelled
   explicit outcome(std::exception_ptr error) : held_(std::in_place_index<2>, std::move(error)) {}
   template <class... Args>
-  explicit outcome(std::in_place_t, Args&&... args) : held_(std::in_place_index<1>, std::forward<Args>(args)...) {}
+  explicit outcome(std::in_place_t, Args&&... args)
+      : held_(std::in_place_index<1>, std::forward<Args>(args)...) {}
 
   bool is_cancelled() const noexcept { return held_.index() == 0; }
   bool has_value() const noexcept { return held_.index() == 1; }

@@ -58,13 +58,18 @@ class [[nodiscard]] result {
   using value_type = T;
   using error_type = std::error_code;
 
-  result() requires std::default_initializable<T> : held_(std::in_place_index<0>) {}
+  result()
+    requires std::default_initializable<T>
+      : held_(std::in_place_index<0>) {}
   template <class U = T>
     requires(std::constructible_from<T, U> && !std::same_as<std::remove_cvref_t<U>, result> &&
-             !std::same_as<std::remove_cvref_t<U>, unexpected> && !std::same_as<std::remove_cvref_t<U>, std::in_place_t>)
-  explicit(!std::convertible_to<U, T>) result(U&& value) : held_(std::in_place_index<0>, std::forward<U>(value)) {}
+             !std::same_as<std::remove_cvref_t<U>, unexpected> &&
+             !std::same_as<std::remove_cvref_t<U>, std::in_place_t>)
+  explicit(!std::convertible_to<U, T>) result(U&& value)
+      : held_(std::in_place_index<0>, std::forward<U>(value)) {}
   template <class... Args>
-  explicit result(std::in_place_t, Args&&... args) : held_(std::in_place_index<0>, std::forward<Args>(args)...) {}
+  explicit result(std::in_place_t, Args&&... args)
+      : held_(std::in_place_index<0>, std::forward<Args>(args)...) {}
   result(const unexpected& why) : held_(std::in_place_index<1>, why.error()) {}
   result(unexpect_t, std::error_code error) : held_(std::in_place_index<1>, error) {}
 
@@ -87,9 +92,13 @@ class [[nodiscard]] result {
   std::error_code error() const noexcept { return has_value() ? std::error_code{} : *std::get_if<1>(&held_); }
 
   template <class U>
-  T value_or(U&& other) const& { return has_value() ? **this : static_cast<T>(std::forward<U>(other)); }
+  T value_or(U&& other) const& {
+    return has_value() ? **this : static_cast<T>(std::forward<U>(other));
+  }
   template <class U>
-  T value_or(U&& other) && { return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(other)); }
+  T value_or(U&& other) && {
+    return has_value() ? std::move(**this) : static_cast<T>(std::forward<U>(other));
+  }
 
   template <class F>
   auto and_then(F&& next) && {
@@ -107,8 +116,11 @@ class [[nodiscard]] result {
     return has_value() ? std::move(*this) : result(std::invoke(std::forward<F>(mend), error()));
   }
 
-  friend bool operator==(const result& a, const result& b) requires std::equality_comparable<T>
-  { return a.held_ == b.held_; }
+  friend bool operator==(const result& a, const result& b)
+    requires std::equality_comparable<T>
+  {
+    return a.held_ == b.held_;
+  }
 
  private:
   void checked() const noexcept {
@@ -116,7 +128,8 @@ class [[nodiscard]] result {
                std::get_if<1>(&held_)->value());
   }
   void need_value() const {
-    if (!has_value()) [[unlikely]] throw std::system_error(error());
+    if (!has_value()) [[unlikely]]
+      throw std::system_error(error());
   }
 
   std::variant<T, std::error_code> held_;
@@ -136,7 +149,8 @@ class [[nodiscard]] result<void> {
   bool has_value() const noexcept { return !failed_; }
   explicit operator bool() const noexcept { return !failed_; }
   void value() const {
-    if (failed_) [[unlikely]] throw std::system_error(error_);
+    if (failed_) [[unlikely]]
+      throw std::system_error(error_);
   }
   void operator*() const noexcept { AXLE_CHECK(!failed_, "result holds the error %d", error_.value()); }
   std::error_code error() const noexcept { return error_; }

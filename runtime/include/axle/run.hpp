@@ -21,16 +21,16 @@
 namespace axle {
 
 struct run_options {
-  core_choice cores = {};                  ///< default: one loop, not pinned
-  std::string_view driver = {};            ///< "uring", "epoll", "sim"; default: AXLE_DRIVER, else the best that works
-  bool handle_signals = true;              ///< SIGINT and SIGTERM
+  core_choice cores = {};        ///< default: one loop, not pinned
+  std::string_view driver = {};  ///< "uring", "epoll", "sim"; default: AXLE_DRIVER, else the best that works
+  bool handle_signals = true;    ///< SIGINT and SIGTERM
   std::chrono::nanoseconds drain = std::chrono::seconds(10);  ///< after a cancel, until shields are pierced
-  unsigned tasks_per_turn = 256;           ///< ready tasks run before the turn goes on to timers and I/O
+  unsigned tasks_per_turn = 256;  ///< ready tasks run before the turn goes on to timers and I/O
   std::chrono::nanoseconds run_budget = std::chrono::microseconds(500);  ///< the same, as time
   std::uint32_t ring_entries = 1024;
-  std::uint32_t buffers = 512;             ///< receive buffers of each core
+  std::uint32_t buffers = 512;  ///< receive buffers of each core
   std::uint32_t buffer_bytes = 16'384;
-  std::uint64_t seed = 0;                  ///< of the "sim" driver
+  std::uint64_t seed = 0;  ///< of the "sim" driver
 };
 
 namespace detail {

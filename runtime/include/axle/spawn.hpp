@@ -50,7 +50,9 @@ class join_await : public wait_node, public end_hook {
   join_await(const join_await&) = delete;
   join_await& operator=(const join_await&) = delete;
 
-  bool await_ready() const noexcept { return joined_->now == phase::finished && may_complete_now("join_handle"); }
+  bool await_ready() const noexcept {
+    return joined_->now == phase::finished && may_complete_now("join_handle");
+  }
   template <class P>
   void await_suspend(std::coroutine_handle<P> h) noexcept {
     if (joined_->now == phase::finished) return requeue(h);

@@ -35,7 +35,7 @@ struct child_await {
   frame_handle child = {};
   frame_handle parent = {};  // set when the parent has suspended
   bool foreign_parent = false;
-  bool cut = false;          // the child was unwound and a foreign parent is to throw `cancelled`
+  bool cut = false;  // the child was unwound and a foreign parent is to throw `cancelled`
 };
 
 struct final_await {
@@ -60,7 +60,8 @@ struct promise_base {
 
 template <class T>
 class promise : public promise_base {
-  static_assert(alignof(T) <= 16, "task<T>: a T aligned to more than 16 bytes must be returned through a pointer");
+  static_assert(alignof(T) <= 16,
+                "task<T>: a T aligned to more than 16 bytes must be returned through a pointer");
   using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
 
  public:
@@ -88,7 +89,8 @@ class promise : public promise_base {
 
   /// The value moved out, or the exception thrown.
   T take() {
-    if (error) [[unlikely]] std::rethrow_exception(error);
+    if (error) [[unlikely]]
+      std::rethrow_exception(error);
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else {
@@ -109,7 +111,8 @@ class promise<void> : public promise_base {
   task<void> get_return_object() noexcept;
   void return_void() const noexcept {}
   void take() const {
-    if (error) [[unlikely]] std::rethrow_exception(error);
+    if (error) [[unlikely]]
+      std::rethrow_exception(error);
   }
 };
 
@@ -146,7 +149,8 @@ template <class P>
 inline bool may_complete_now(const char* what) noexcept {
   task_state& task = need_task(what);
   loop_core& loop = *this_loop;
-  if (task.must_end() || loop.credit == 0) [[unlikely]] return false;
+  if (task.must_end() || loop.credit == 0) [[unlikely]]
+    return false;
   --loop.credit;
   return true;
 }
@@ -194,12 +198,14 @@ class task_await : child_await {
   bool await_ready() noexcept {
     loop_core& loop = need_loop("task");
     child.promise().awaited_by = this;
-    if (loop.depth >= max_await_depth) [[unlikely]] return false;
+    if (loop.depth >= max_await_depth) [[unlikely]]
+      return false;
     ++loop.depth;
     child.resume();
     --loop.depth;
     if (!child.done()) return false;
-    if (loop.credit == 0) [[unlikely]] return false;
+    if (loop.credit == 0) [[unlikely]]
+      return false;
     --loop.credit;
     return true;
   }
@@ -217,7 +223,8 @@ class task_await : child_await {
   }
 
   T await_resume() {
-    if (cut) [[unlikely]] throw cancelled();
+    if (cut) [[unlikely]]
+      throw cancelled();
     return typed<T>(child).promise().take();
   }
 };
@@ -270,10 +277,12 @@ namespace detail {
 template <class T>
 task<T> promise<T>::get_return_object() noexcept {
   static_assert(alignof(promise<T>) <= 16, "the promise must lie at the frame's usual offset");
-  return task<T>(frame_handle::from_address(std::coroutine_handle<promise<T>>::from_promise(*this).address()));
+  return task<T>(
+      frame_handle::from_address(std::coroutine_handle<promise<T>>::from_promise(*this).address()));
 }
 inline task<void> promise<void>::get_return_object() noexcept {
-  return task<void>(frame_handle::from_address(std::coroutine_handle<promise<void>>::from_promise(*this).address()));
+  return task<void>(
+      frame_handle::from_address(std::coroutine_handle<promise<void>>::from_promise(*this).address()));
 }
 
 template <class P>

@@ -122,7 +122,8 @@ class timer_wheel {
 
   void file(node& timer) noexcept {
     std::uint64_t tick = tick_of(timer.deadline_ns);
-    if (tick < position_) [[unlikely]] tick = position_;
+    if (tick < position_) [[unlikely]]
+      tick = position_;
     const unsigned level = level_of(tick ^ position_);
     const unsigned index = static_cast<unsigned>(tick >> (level * slot_bits)) & (slots_per_level - 1);
     slot& home = slots_[level][index];
@@ -149,7 +150,8 @@ class timer_wheel {
     before->next = after;
     after->prev = before;
     timer.next = nullptr;
-    if (before == after) [[unlikely]] emptied(before);
+    if (before == after) [[unlikely]]
+      emptied(before);
   }
   AXLE_EXPORT void emptied(node* head) noexcept;
 

@@ -15,9 +15,9 @@ namespace axle {
 
 /// One hardware thread that the process may run on.
 struct processor {
-  unsigned os_index;    ///< the number the operating system gives it
-  unsigned core;        ///< physical core, counted from 0 over the machine
-  unsigned smt;         ///< 0 for a core's first hardware thread, 1 for its sibling, ...
+  unsigned os_index;  ///< the number the operating system gives it
+  unsigned core;      ///< physical core, counted from 0 over the machine
+  unsigned smt;       ///< 0 for a core's first hardware thread, 1 for its sibling, ...
   unsigned numa_node;
   unsigned package;
 };
@@ -68,7 +68,8 @@ class topology {
 
   /// The quota that a tree of cgroup files gives to the process described by `proc_self_cgroup`; 0: none. For tests the
   /// root of the file system can be moved.
-  AXLE_EXPORT static double read_quota(const std::string& file_system_root, const std::string& proc_self_cgroup);
+  AXLE_EXPORT static double read_quota(const std::string& file_system_root,
+                                       const std::string& proc_self_cgroup);
 
  private:
   std::vector<processor> processors_;

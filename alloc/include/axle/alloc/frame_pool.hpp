@@ -73,7 +73,9 @@ class frame_pool {
     block* next;
   };
   static constexpr std::size_t class_count = largest_bytes / granule_bytes + 1;
-  static constexpr std::size_t class_of(std::size_t bytes) { return (bytes + granule_bytes - 1) / granule_bytes; }
+  static constexpr std::size_t class_of(std::size_t bytes) {
+    return (bytes + granule_bytes - 1) / granule_bytes;
+  }
 
   AXLE_EXPORT void* allocate_slowly(std::size_t bytes);
   AXLE_EXPORT void free_slowly(void* memory, std::size_t bytes) noexcept;

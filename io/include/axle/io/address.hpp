@@ -40,7 +40,8 @@ class address {
     made.port_ = port;
     return made;
   }
-  static address from_v6(const std::array<std::uint8_t, 16>& bytes, std::uint16_t port, std::uint32_t scope) noexcept {
+  static address from_v6(const std::array<std::uint8_t, 16>& bytes, std::uint16_t port,
+                         std::uint32_t scope) noexcept {
     address made;
     made.bytes_ = bytes;
     made.family_ = family::v6;

@@ -19,7 +19,9 @@ class buffer {
   buffer(alloc::buffer_pool& pool, alloc::buffer_id id, std::uint32_t offset, std::uint32_t size) noexcept
       : pool_(&pool), data_(pool.memory(id) + offset), size_(size), id_(id) {}
   buffer(buffer&& other) noexcept
-      : pool_(std::exchange(other.pool_, nullptr)), data_(other.data_), size_(std::exchange(other.size_, 0)),
+      : pool_(std::exchange(other.pool_, nullptr)),
+        data_(other.data_),
+        size_(std::exchange(other.size_, 0)),
         id_(other.id_) {}
   buffer& operator=(buffer&& other) noexcept {
     if (this != &other) {

@@ -33,9 +33,9 @@ struct request {
   std::string_view method;  ///< "GET"
   std::string_view target;  ///< as sent: "/path?query", or in absolute form
   std::span<const header_field> headers;
-  std::string_view body;    ///< decoded, if it came in chunks
+  std::string_view body;  ///< decoded, if it came in chunks
   unsigned version_minor = 1;
-  bool keep_alive = true;   ///< the client wants to go on after this one
+  bool keep_alive = true;  ///< the client wants to go on after this one
 
   /// The first header of that name, in whatever case; nullptr if there is none.
   AXLE_EXPORT const header_field* find(std::string_view name) const noexcept;
@@ -95,17 +95,19 @@ class response {
 
 /// A duration of zero or less: no limit.
 struct options {
-  std::size_t max_line_bytes = 8 * 1024;      ///< of the request line (414) and of each header (431)
-  std::size_t max_header_bytes = 16 * 1024;   ///< of the whole head (431), at most 80 KiB
-  std::size_t max_headers = 100;              ///< 431
-  std::size_t max_body_bytes = 1024 * 1024;   ///< 413
-  std::chrono::nanoseconds header_timeout = std::chrono::seconds(10);  ///< for a head, from its first byte (408)
-  std::chrono::nanoseconds body_timeout = std::chrono::seconds(30);    ///< for a whole body (408)
-  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);    ///< between requests, then it is closed
-  std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);   ///< without the peer taking a byte
-  std::size_t max_connections = 16'384;       ///< of this listener; more wait in the kernel's queue
-  std::chrono::nanoseconds drain = std::chrono::seconds(5);  ///< after a cancel: for requests that are being answered
-  std::string_view server_name = "axle";      ///< the Server header; empty: none. Not copied.
+  std::size_t max_line_bytes = 8 * 1024;     ///< of the request line (414) and of each header (431)
+  std::size_t max_header_bytes = 16 * 1024;  ///< of the whole head (431), at most 80 KiB
+  std::size_t max_headers = 100;             ///< 431
+  std::size_t max_body_bytes = 1024 * 1024;  ///< 413
+  std::chrono::nanoseconds header_timeout =
+      std::chrono::seconds(10);  ///< for a head, from its first byte (408)
+  std::chrono::nanoseconds body_timeout = std::chrono::seconds(30);   ///< for a whole body (408)
+  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);   ///< between requests, then it is closed
+  std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  ///< without the peer taking a byte
+  std::size_t max_connections = 16'384;  ///< of this listener; more wait in the kernel's queue
+  std::chrono::nanoseconds drain =
+      std::chrono::seconds(5);            ///< after a cancel: for requests that are being answered
+  std::string_view server_name = "axle";  ///< the Server header; empty: none. Not copied.
   /// Hears of a handler's exception; the client gets 500 and the connection is closed. Default: a line on stderr.
   void (*on_failure)(const std::exception_ptr& error) noexcept = nullptr;
 };
@@ -123,7 +125,9 @@ class handler_ref {
   template <handler F>
   explicit handler_ref(F& to) noexcept : to_(std::addressof(to)) {
     if constexpr (std::is_void_v<std::invoke_result_t<F&, const request&, response&>>) {
-      call_ = [](void* f, const request& asked, response& reply) { std::invoke(*static_cast<F*>(f), asked, reply); };
+      call_ = [](void* f, const request& asked, response& reply) {
+        std::invoke(*static_cast<F*>(f), asked, reply);
+      };
     } else {
       begin_ = [](void* f, const request& asked, response& reply) {
         return std::invoke(*static_cast<F*>(f), asked, reply);

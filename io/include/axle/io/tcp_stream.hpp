@@ -98,7 +98,7 @@ class [[nodiscard]] write_await : io_operation {
   write_await* behind_ = nullptr;
   std::span<const std::byte> one_;
   std::span<const std::span<const std::byte>> several_;  // of a vectored write; empty: `one_` is all
-  std::size_t done_ = 0;   // bytes that the kernel has taken
+  std::size_t done_ = 0;                                 // bytes that the kernel has taken
   std::size_t left_;
   std::int64_t timeout_ns_;
   std::int32_t error_ = 0;
@@ -125,8 +125,8 @@ class tcp_stream {
   ~tcp_stream() { close(); }
 
   /// Connects to a peer. Errors: those of connect(2), errc::timed_out.
-  AXLE_EXPORT static task<result<tcp_stream>> connect(address peer,
-                                                      std::chrono::nanoseconds timeout = std::chrono::seconds(30));
+  AXLE_EXPORT static task<result<tcp_stream>> connect(
+      address peer, std::chrono::nanoseconds timeout = std::chrono::seconds(30));
 
   static constexpr std::chrono::nanoseconds default_timeout{-1};
 
@@ -136,7 +136,8 @@ class tcp_stream {
     return {connection_, timeout.count()};
   }
   /// Copies what is there, at least one byte; 0 at the end of the stream.
-  detail::read_await read(std::span<std::byte> into, std::chrono::nanoseconds timeout = default_timeout) noexcept {
+  detail::read_await read(std::span<std::byte> into,
+                          std::chrono::nanoseconds timeout = default_timeout) noexcept {
     return {connection_, into, timeout.count()};
   }
   /// Fills `into`. errc::no_message_available if the stream ended before it was full. The timeout holds for each wait.
@@ -148,7 +149,8 @@ class tcp_stream {
                                 std::chrono::nanoseconds timeout = default_timeout) noexcept {
     return {connection_, data, timeout.count()};
   }
-  detail::write_await write_all(std::string_view text, std::chrono::nanoseconds timeout = default_timeout) noexcept {
+  detail::write_await write_all(std::string_view text,
+                                std::chrono::nanoseconds timeout = default_timeout) noexcept {
     return {connection_, std::as_bytes(std::span(text)), timeout.count()};
   }
   /// Hands all parts to the kernel in one go, in order; the parts and the array must stay until then.

@@ -34,9 +34,7 @@ struct child_task : task_state, end_hook {
     if (frame) frame.destroy();
   }
 
-  std::exception_ptr error() const noexcept {
-    return how == ending::error ? frame.promise().error : nullptr;
-  }
+  std::exception_ptr error() const noexcept { return how == ending::error ? frame.promise().error : nullptr; }
 
   family* of = nullptr;
   child_task* next_sibling = nullptr;

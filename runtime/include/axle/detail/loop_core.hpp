@@ -18,18 +18,18 @@ namespace axle::detail {
 struct loop_core {
   explicit loop_core(std::int64_t start_ns) noexcept : now_ns(start_ns), wheel(start_ns) {}
 
-  task_state* current = nullptr;   // the task whose frame is running
-  frame_handle next_frame = {};    // the trampoline's: which frame of the current task to resume next
-  unsigned depth = 0;              // of awaits that run nested on the native stack
-  unsigned credit = 0;             // awaits that may still complete at once before the task must yield
-  std::int64_t now_ns;             // the clock, as read this turn
+  task_state* current = nullptr;  // the task whose frame is running
+  frame_handle next_frame = {};   // the trampoline's: which frame of the current task to resume next
+  unsigned depth = 0;             // of awaits that run nested on the native stack
+  unsigned credit = 0;            // awaits that may still complete at once before the task must yield
+  std::int64_t now_ns;            // the clock, as read this turn
   ready_queue ready;
   ready_queue microtasks;
   operation_list staged;
   timer_wheel wheel;
   task_state* all_tasks = nullptr;
   std::size_t task_count = 0;
-  std::size_t in_driver = 0;       // operations staged or in the driver, that must come back before the loop ends
+  std::size_t in_driver = 0;  // operations staged or in the driver, that must come back before the loop ends
   unsigned core = 0;
   std::uint32_t next_id = 1;
   driver* drives = nullptr;
@@ -59,7 +59,8 @@ inline constexpr unsigned await_credit = 1024;
 
 /// The calling thread's loop; a CHECK fails on a thread that runs none.
 inline loop_core& need_loop(const char* what) noexcept {
-  AXLE_CHECK(this_loop != nullptr, "%s was used on a thread that runs no axle loop; start one with axle::run", what);
+  AXLE_CHECK(this_loop != nullptr, "%s was used on a thread that runs no axle loop; start one with axle::run",
+             what);
   return *this_loop;
 }
 inline task_state& need_task(const char* what) noexcept {
@@ -72,11 +73,12 @@ inline task_state& need_task(const char* what) noexcept {
 AXLE_EXPORT void check_core(const loop_core* owner, const char* what) noexcept;
 
 // Out of line (runtime/task.cpp).
-AXLE_EXPORT void run_task(task_state& task) noexcept;              // a turn's share of a task: resume, or end it
-AXLE_EXPORT void request_cancel(task_state& task) noexcept;        // on the owning core
-AXLE_EXPORT void begin_task(task_state& task, loop_core& loop, const void* about) noexcept;  // joins all_tasks
-AXLE_EXPORT void drop_reference(task_state& task) noexcept;        // on the owning core; the last one frees it
-AXLE_EXPORT void start_inline(task_state& task) noexcept;          // runs a new task until it first suspends, nested
-AXLE_EXPORT void precise_now(loop_core& loop) noexcept;            // re-reads the clock into now_ns
+AXLE_EXPORT void run_task(task_state& task) noexcept;        // a turn's share of a task: resume, or end it
+AXLE_EXPORT void request_cancel(task_state& task) noexcept;  // on the owning core
+AXLE_EXPORT void begin_task(task_state& task, loop_core& loop,
+                            const void* about) noexcept;     // joins all_tasks
+AXLE_EXPORT void drop_reference(task_state& task) noexcept;  // on the owning core; the last one frees it
+AXLE_EXPORT void start_inline(task_state& task) noexcept;  // runs a new task until it first suspends, nested
+AXLE_EXPORT void precise_now(loop_core& loop) noexcept;    // re-reads the clock into now_ns
 
 }  // namespace axle::detail

@@ -39,10 +39,10 @@ enum class phase : std::uint8_t { pending, running, suspended, finished };
 enum class ending : std::uint8_t { none, value, error, cancelled };
 
 struct task_state : ready_node {
-  frame_handle frame;             // to resume next; of a finished task: the root frame, which holds the outcome
+  frame_handle frame;  // to resume next; of a finished task: the root frame, which holds the outcome
   task_state* next_task = nullptr;  // all tasks of the loop
   task_state* prev_task = nullptr;
-  const void* about = nullptr;    // a source_location's data, or a named_site when `named`
+  const void* about = nullptr;  // a source_location's data, or a named_site when `named`
   end_hook* on_end = nullptr;
   loop_core* loop = nullptr;
   std::uint32_t id = 0;
@@ -56,7 +56,7 @@ struct task_state : ready_node {
   bool unwinding : 1 = false;         // takes effect at the next run: frames are destroyed, not resumed
   bool foreign : 1 = false;           // suspended inside a coroutine of another library
   bool named : 1 = false;
-  bool observed : 1 = false;          // its outcome was taken, so a failure is nobody else's to report
+  bool observed : 1 = false;  // its outcome was taken, so a failure is nobody else's to report
 
   /// What a suspended task waits for; null when it has been woken. Shares its place with the link of the ready queue.
   wait_node* waiting() const noexcept {
@@ -79,6 +79,8 @@ struct named_site {
   char text[1];
 };
 
-inline constexpr std::size_t named_site_bytes(std::size_t length) noexcept { return sizeof(named_site) + length; }
+inline constexpr std::size_t named_site_bytes(std::size_t length) noexcept {
+  return sizeof(named_site) + length;
+}
 
 }  // namespace axle::detail
