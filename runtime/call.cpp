@@ -63,7 +63,13 @@ void call_off(callback_block& block) noexcept {
 // When the loop ends: only callbacks are left in the wheel, for every task has ended.
 void drop_timed_call(timer_node& armed) noexcept {
   AXLE_CHECK(armed.kind == &timed_call, "a timer of kind \"%s\" outlived its task", armed.kind->what);
-  drop_callback(static_cast<callback_block&>(armed));
+  drop_uncalled(static_cast<callback_block&>(armed));
+}
+
+// A handle may outlive the loop: it finds nothing left to cancel.
+void drop_uncalled(callback_block& block) noexcept {
+  block.over = true;
+  drop_callback(block);
 }
 
 void drop_callback(callback_block& block) noexcept {

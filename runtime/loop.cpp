@@ -27,11 +27,10 @@ void loop::turn(std::int64_t until_ns) noexcept {
   exchange_operations(until_ns);
 }
 
-// 1. Microtasks first, and again after each task, as JavaScript does after each macrotask. What these tasks queue runs in
+// 1. Microtasks first, and again after whatever else has run, as JavaScript does after each macrotask. What these tasks queue runs in
 // the same turn, behind what was queued before, as far as the budget goes.
 void loop::run_ready() noexcept {
-  unsigned microtask_budget =
-      (limits_.tasks_per_turn + 1) / 2;  // without end, they still leave room for the rest
+  unsigned microtask_budget = microtasks_per_turn();
   run_microtasks(microtask_budget);
   unsigned budget = limits_.tasks_per_turn / 2 + microtask_budget + 1;
   const std::int64_t limit = now_ns + limits_.run_ns;
@@ -61,9 +60,11 @@ void loop::run_item(ready_queue::item next) noexcept {
 
 // 2.
 void loop::take_mail() noexcept {
+  unsigned budget = microtasks_per_turn();
   for (message* sent = mail_.take_all(); sent;) {
     message* after = sent->next;
     sent->receive(*sent);
+    run_microtasks(budget);
     sent = after;
   }
 }
@@ -93,10 +94,12 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
     driver_->wait(completed, mail_.empty() ? until_ns : 0);
     asleep_.store(false, std::memory_order_relaxed);
   }
+  unsigned budget = microtasks_per_turn();
   while (operation* done = completed.pop_front()) {
     done->listed = false;
     if (!done->more) --in_driver;
     done->kind->complete(*done);
+    run_microtasks(budget);
   }
 }
 
@@ -114,7 +117,7 @@ void loop::drop_leftovers() noexcept {
   for (ready_queue* lane : {&microtasks, &ready})
     while (!lane->empty())
       if (const ready_queue::item left = lane->pop(); left.is_callback)
-        drop_callback(static_cast<callback_block&>(static_cast<ready_callback&>(*left.node)));
+        drop_uncalled(static_cast<callback_block&>(static_cast<ready_callback&>(*left.node)));
 }
 
 void loop::report_stuck() noexcept {

@@ -49,6 +49,8 @@ class loop : public loop_core {
   void run_ready() noexcept;
   void run_item(ready_queue::item next) noexcept;
   void run_microtasks(unsigned& budget) noexcept;
+  /// Of each of a turn's steps; without end they still leave room for the rest.
+  unsigned microtasks_per_turn() const noexcept { return (limits_.tasks_per_turn + 1) / 2; }
   void take_mail() noexcept;
   void fire_timers() noexcept;
   void exchange_operations(std::int64_t until_ns) noexcept;

@@ -112,7 +112,8 @@ class client {
   }
   /// Whether the server ends the connection, with nothing more sent.
   task<bool> ended() {
-    while (co_await more()) {}
+    bool open = true;  // g++ before 12.3 needs a variable beside an await in a condition
+    while (open) open = co_await more();
     co_return pending.empty();
   }
   task<bool> more() {

@@ -183,6 +183,16 @@ class atomics(unittest.TestCase):
         self.assertEqual(rules_in("\nint n = a.load();  // pairs with push\n"), [])
         self.assertEqual(rules_in("\nint n = a.load();\n", "tests/x.cpp"), [])
 
+    def test_a_file_may_say_once_that_all_its_orders_are_left_out(self):
+        opening = "// Every atomic here is sequentially consistent: start and stop only.\n"
+        call = "\nint n = a.load();\n"
+        self.assertEqual(findings({"runtime/x.cpp": opening + call}), [])
+        self.assertEqual(findings({"runtime/x.cpp": opening + "int k;\n" * 12 + call}), [])
+        late = "// A file.\n" + "int k;\n" * 12 + opening + "int k;\n" + call
+        self.assertEqual([rule for _, _, rule in findings({"runtime/x.cpp": late})], ["atomic-comment"])
+        strong = "\nint n = a.load(std::memory_order_acquire);\n"
+        self.assertEqual([rule for _, _, rule in findings({"runtime/x.cpp": opening + strong})], ["atomic-comment"])
+
 
 class files(unittest.TestCase):
     def test_size(self):

@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 #if defined(AXLE_PLAIN_FRAMES)
-constexpr int many = 5'000;
+constexpr int many = 2'000;
 #else
-constexpr int many = 100'000;
+constexpr int many = 20'000;
 #endif
 
 /// Tasks that have begun and not yet ended, on whatever core.

@@ -61,6 +61,7 @@ AXLE_EXPORT std::int64_t deadline_from_now(std::int64_t after_ns) noexcept;
 AXLE_EXPORT void call_off(callback_block& block) noexcept;
 AXLE_EXPORT void drop_callback(callback_block& block) noexcept;
 void drop_timed_call(timer_node& armed) noexcept;
+void drop_uncalled(callback_block& block) noexcept;
 
 }  // namespace detail
 
@@ -103,7 +104,7 @@ call_handle call_soon(F f, Args... args) {
   return handle;
 }
 
-/// Runs f(args...) before any other task, callback or timer: as soon as the running task suspends.
+/// Runs f(args...) before any other task, callback or message: as soon as the running task suspends.
 template <class F, class... Args>
 void call_microtask(F f, Args... args) {
   detail::need_loop("call_microtask");

@@ -56,10 +56,14 @@ class join_await : public wait_node, public end_hook {
   template <class P>
   void await_suspend(std::coroutine_handle<P> h) noexcept {
     if (joined_->now == phase::finished) return requeue(h);
+    check_alone();
     if (suspend_on(h, *this, "join_handle")) joined_->on_end = this;
   }
 
  protected:
+  void check_alone() const noexcept {
+    AXLE_CHECK(joined_->on_end == nullptr, "this task is being joined already: one joiner at a time");
+  }
   task_state* joined_;
 
  private:
@@ -70,7 +74,7 @@ class join_await : public wait_node, public end_hook {
 
 inline join_await::join_await(task_state& joined) noexcept : joined_(&joined) {
   check_core(joined.loop, "a join_handle");
-  AXLE_CHECK(joined.on_end == nullptr, "this task is being joined already: one joiner at a time");
+  check_alone();
   AXLE_CHECK(&joined != this_loop->current, "a task cannot join itself: it would wait for ever");
   kind = &kind_of;
   ended = on_ended;
@@ -83,6 +87,15 @@ inline void join_await::on_cancel(wait_node& node) noexcept {
   auto& self = static_cast<join_await&>(node);
   self.joined_->on_end = nullptr;
   this_loop->make_ready_to_end(*self.waiter);
+}
+
+/// Values are moved to the joiner, so a second one would find an empty one. Errors and cancellations can be met again.
+template <class T>
+void take_note(task_state& finished_task) noexcept {
+  if constexpr (!std::is_void_v<T> && !std::is_reference_v<T>)
+    AXLE_CHECK(finished_task.how != ending::value || !finished_task.observed,
+               "this task was joined before and its value taken: a task that returns a value is joined once");
+  finished_task.observed = true;
 }
 
 template <class T>
@@ -106,7 +119,7 @@ class value_await : public join_await {
   using join_await::join_await;
   T await_resume() {
     throw_if_cut();
-    joined_->observed = true;
+    take_note<T>(*joined_);
     if (joined_->how == ending::cancelled) throw cancelled();
     return typed<T>(joined_->frame).promise().take();
   }
@@ -118,6 +131,7 @@ class outcome_await : public join_await {
   using join_await::join_await;
   outcome<T> await_resume() {
     throw_if_cut();
+    take_note<T>(*joined_);
     return outcome_of<T>(*joined_);
   }
 };
@@ -141,7 +155,7 @@ class [[nodiscard("dropping the handle detaches the task; say so with .detach()"
   }
   ~join_handle() { detach(); }
 
-  /// Waits for the end; gives the value, throws the task's exception, or throws `cancelled`. Once.
+  /// Waits for the end; gives the value, throws the task's exception, or throws `cancelled`. A value: once.
   /// Cancelling the joiner does not cancel the joined task: it has its own life.
   detail::value_await<T> operator co_await() const { return detail::value_await<T>(held()); }
   /// Waits for the end; gives what became of the task as a plain value, and throws nothing.

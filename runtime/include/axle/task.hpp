@@ -30,6 +30,16 @@ class task;
 
 namespace detail {
 
+// g++ before 12.3 lays out wrongly, and miscompiles in silence, the frame of a coroutine that awaits inside a condition
+// (if, while, for, switch) and declares no variable in its outermost block (GCC bug 106188): the frame is then 8 bytes or
+// more further on than it says. Such a frame is found out when it is made.
+#if defined(__GNUC__) && !defined(__clang__) && (__GNUC__ < 12 || (__GNUC__ == 12 && __GNUC_MINOR__ < 3))
+inline constexpr bool frames_may_be_misplaced = true;
+#else
+inline constexpr bool frames_may_be_misplaced = false;
+#endif
+inline thread_local constinit void* latest_frame = nullptr;
+
 /// The place in the parent's frame where a child is awaited: it owns the child.
 struct child_await {
   frame_handle child = {};
@@ -54,7 +64,11 @@ struct promise_base {
   void unhandled_exception() noexcept { error = std::current_exception(); }
   ending how() const noexcept { return error ? ending::error : ending::value; }  // of an ended coroutine
 
-  static void* operator new(std::size_t bytes) { return alloc::frame_allocate(bytes); }
+  static void* operator new(std::size_t bytes) {
+    void* const frame = alloc::frame_allocate(bytes);
+    if constexpr (frames_may_be_misplaced) latest_frame = frame;
+    return frame;
+  }
   static void operator delete(void* frame, std::size_t bytes) noexcept { alloc::frame_free(frame, bytes); }
 };
 
@@ -123,6 +137,19 @@ std::coroutine_handle<promise<T>> typed(frame_handle frame) noexcept {
 
 template <class P>
 inline constexpr bool is_axle_promise = std::derived_from<P, promise_base>;
+
+template <class P>
+frame_handle frame_of(P& promise) noexcept {
+  static_assert(alignof(P) <= 16, "the promise must lie at the frame's usual offset");
+  void* const frame = std::coroutine_handle<P>::from_promise(promise).address();
+  if constexpr (frames_may_be_misplaced)
+    AXLE_CHECK(
+        frame == latest_frame,
+        "g++ before 12.3 miscompiles a coroutine that has co_await in the condition of an if, while, for or "
+        "switch and no variable in its outermost block (GCC bug 106188): declare one there, as in "
+        "`const bool more = co_await f(); if (more)`, or use clang or a later g++");
+  return frame_handle::from_address(frame);
+}
 
 /// A coroutine's frame as axle handles it; for a foreign one only resume() is ever used.
 template <class P>
@@ -276,14 +303,9 @@ namespace detail {
 
 template <class T>
 task<T> promise<T>::get_return_object() noexcept {
-  static_assert(alignof(promise<T>) <= 16, "the promise must lie at the frame's usual offset");
-  return task<T>(
-      frame_handle::from_address(std::coroutine_handle<promise<T>>::from_promise(*this).address()));
+  return task<T>(frame_of(*this));
 }
-inline task<void> promise<void>::get_return_object() noexcept {
-  return task<void>(
-      frame_handle::from_address(std::coroutine_handle<promise<void>>::from_promise(*this).address()));
-}
+inline task<void> promise<void>::get_return_object() noexcept { return task<void>(frame_of(*this)); }
 
 template <class P>
 void final_await::await_suspend(std::coroutine_handle<P> ended) const noexcept {

@@ -47,8 +47,9 @@ class family : public wait_node {
   family& operator=(const family&) = delete;
 
   bool all_ended() const noexcept { return live_ == nullptr; }
-  /// Asks every living child to end.
+  /// Asks every living child to end. Once is enough: a cancel stays.
   void cancel_children() noexcept {
+    if (std::exchange(told_to_end_, true)) return;
     for (child_task* each = live_; each; each = each->next_sibling) request_cancel(*each);
   }
 
@@ -87,6 +88,7 @@ class family : public wait_node {
 
   child_task* live_ = nullptr;
   on_child_ended told_;
+  bool told_to_end_ = false;
 };
 
 /// A child in a block of its own, for families that grow. Takes the frame, even if it throws std::bad_alloc.
