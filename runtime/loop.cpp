@@ -72,13 +72,13 @@ void loop::take_mail() noexcept {
 // 3. Due timers, in order of deadline; what is over the budget stays due for the next turn.
 void loop::fire_timers() noexcept {
   precise_now(*this);
-  if (!wheel.advance(now_ns)) return;
   unsigned budget = limits_.tasks_per_turn * 16;
-  while (budget--) {
-    timer_node* due = wheel.pop_due();
-    if (!due) return;
-    due->kind->complete(*due);
-  }
+  while (budget && wheel.advance(now_ns))
+    for (; budget; --budget) {
+      timer_node* due = wheel.pop_due();
+      if (!due) break;
+      due->kind->complete(*due);
+    }
 }
 
 // 4 and 5. One call each to submit and to wait. Completions resume their tasks here, in this turn.
@@ -112,8 +112,8 @@ void loop::send(message& sent) noexcept {
 
 void loop::drop_leftovers() noexcept {
   take_mail();
-  wheel.advance(timer_wheel::never);
-  while (timer_node* left = wheel.pop_due()) drop_timed_call(*left);
+  while (wheel.advance(timer_wheel::never))
+    while (timer_node* left = wheel.pop_due()) drop_timed_call(*left);
   for (ready_queue* lane : {&microtasks, &ready})
     while (!lane->empty())
       if (const ready_queue::item left = lane->pop(); left.is_callback)

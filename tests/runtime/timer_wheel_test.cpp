@@ -1,10 +1,25 @@
 // timer_wheel, driven directly: against a sorted map, and at the corners of its levels.
 #include <axle/timer_wheel.hpp>
 
+#include <cstdlib>
 #include <map>
+#include <new>
 #include <random>
 
 #include "../support.hpp"
+
+namespace {
+thread_local constinit bool heap_is_empty = false;
+}
+
+#if !defined(AXLE_PLAIN_FRAMES)  // the sanitizers bring their own
+void* operator new(std::size_t bytes) {
+  void* made = heap_is_empty ? nullptr : std::malloc(bytes ? bytes : 1);
+  return made ? made : throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace axle::test {
 namespace {
@@ -15,8 +30,8 @@ constexpr std::int64_t never = timer_wheel::never;
 
 std::vector<node*> all_due(timer_wheel& wheel, std::int64_t now) {
   std::vector<node*> due;
-  wheel.advance(now);
-  while (node* next = wheel.pop_due()) due.push_back(next);
+  while (wheel.advance(now))
+    while (node* next = wheel.pop_due()) due.push_back(next);
   return due;
 }
 
@@ -127,6 +142,84 @@ TEST(timer_wheel, many_in_one_slot_out_of_order_are_sorted_stably) {
   for (std::size_t i = 1; i < due.size(); ++i) {
     ASSERT_LE(due[i - 1]->deadline_ns, due[i]->deadline_ns);
     if (due[i - 1]->deadline_ns == due[i]->deadline_ns) ASSERT_LT(due[i - 1], due[i]);
+  }
+}
+
+// Enough in one wide slot to be sorted digit by digit; among them many of equal deadline.
+TEST(timer_wheel, a_wide_slot_with_many_that_are_due_is_sorted_stably) {
+  timer_wheel wheel(0);
+  std::mt19937_64 random(13);
+  std::vector<node> timers;
+  timers.reserve(100'000);
+  constexpr std::int64_t start = std::int64_t{1} << 40;
+  for (int i = 0; i < 100'000; ++i)
+    timers.push_back(at(start + static_cast<std::int64_t>(random() % 30'000) * 1'000'003));
+  for (node& each : timers) wheel.arm(each);
+  const std::vector<node*> due = all_due(wheel, start * 2);
+  ASSERT_EQ(due.size(), timers.size());
+  for (std::size_t i = 1; i < due.size(); ++i) {
+    ASSERT_LE(due[i - 1]->deadline_ns, due[i]->deadline_ns);
+    if (due[i - 1]->deadline_ns == due[i]->deadline_ns) ASSERT_LT(due[i - 1], due[i]);
+  }
+}
+
+#if !defined(AXLE_PLAIN_FRAMES)
+TEST(timer_wheel, without_memory_all_fire_all_the_same) {
+  std::mt19937_64 random(19);
+  for (const std::uint64_t spread : {std::uint64_t{1'000}, std::uint64_t{30'000'000'000}}) {
+    timer_wheel wheel(0);
+    std::vector<node> timers(5'000);
+    constexpr std::int64_t start = std::int64_t{1} << 40;
+    for (node& each : timers) {
+      each.deadline_ns = start + static_cast<std::int64_t>(random() % spread);
+      wheel.arm(each);
+    }
+    std::size_t fired = 0;
+    std::int64_t last_ns = 0, most_out_of_order_ns = 0;
+    heap_is_empty = true;
+    while (wheel.advance(start * 2))
+      while (node* due = wheel.pop_due()) {
+        most_out_of_order_ns = std::max(most_out_of_order_ns, last_ns - due->deadline_ns);
+        last_ns = due->deadline_ns;
+        ++fired;
+      }
+    heap_is_empty = false;
+    EXPECT_EQ(fired, timers.size());
+    EXPECT_EQ(wheel.pending(), 0U);
+    EXPECT_LT(most_out_of_order_ns, 1'024);
+  }
+}
+#endif
+
+TEST(timer_wheel, any_that_is_due_can_be_disarmed_and_armed_again_while_the_others_are_taken) {
+  std::mt19937_64 random(17);
+  for (const std::size_t count : {1, 2, 3, 10, 63, 64, 65, 1'000}) {
+    timer_wheel wheel(0);
+    std::vector<node> timers(count);
+    for (node& each : timers) {
+      each.deadline_ns = 1'048'576 + static_cast<std::int64_t>(random() % 1'000'000);
+      wheel.arm(each);
+    }
+    std::size_t expected = count, taken = 0;
+    while (wheel.advance(10'000'000)) {
+      node& victim = timers[random() % count];
+      if (wheel.disarm(victim)) {
+        ASSERT_FALSE(victim.armed());
+        if (random() % 2) {
+          victim.deadline_ns = 9'000'000;
+          wheel.arm(victim);
+        } else {
+          --expected;
+        }
+      }
+      if (node* next = wheel.pop_due()) {
+        ASSERT_FALSE(next->armed());
+        ++taken;
+      }
+      ASSERT_EQ(wheel.pending(), expected - taken);
+    }
+    ASSERT_EQ(taken, expected);
+    ASSERT_EQ(wheel.next_deadline(), never);
   }
 }
 
@@ -255,12 +348,13 @@ class both {
     if (by < 0) by = 0;
     now_ = by > never - now_ ? never : now_ + by;
     compare(wheel_.advance(now_) == (!expected_.empty() && expected_.begin()->first <= now_));
-    while (node* due = wheel_.pop_due()) {
-      if (expected_.empty()) return compare(false);
-      compare(due == expected_.begin()->second);
-      compare(due->deadline_ns <= now_);
-      expected_.erase(expected_.begin());
-    }
+    while (wheel_.advance(now_))
+      while (node* due = wheel_.pop_due()) {
+        if (expected_.empty()) return compare(false);
+        compare(due == expected_.begin()->second);
+        compare(due->deadline_ns <= now_);
+        expected_.erase(expected_.begin());
+      }
     compare(expected_.empty() || expected_.begin()->first > now_);
     compare(wheel_.pending() == expected_.size());
     const std::int64_t next = expected_.empty() ? never : expected_.begin()->first;
@@ -314,14 +408,14 @@ TEST(timer_wheel, a_loop_of_short_turns_fires_each_timer_in_the_first_turn_it_is
   for (std::size_t turn = 0; turn < scaled(300'000); ++turn) {
     last = now;
     now += static_cast<std::int64_t>(random() % 100'000);
-    wheel.advance(now);
-    while (node* due = wheel.pop_due()) {
-      ASSERT_LE(due->deadline_ns, now);
-      ASSERT_GT(due->deadline_ns, last);
-      ++fired;
-      due->deadline_ns = now + 1 + static_cast<std::int64_t>(random() >> (24 + random() % 38));
-      wheel.arm(*due);
-    }
+    while (wheel.advance(now))
+      while (node* due = wheel.pop_due()) {
+        ASSERT_LE(due->deadline_ns, now);
+        ASSERT_GT(due->deadline_ns, last);
+        ++fired;
+        due->deadline_ns = now + 1 + static_cast<std::int64_t>(random() >> (24 + random() % 38));
+        wheel.arm(*due);
+      }
   }
   EXPECT_GT(fired, timers.size());
   for (node& each : timers) wheel.disarm(each);

@@ -9,13 +9,16 @@
 // Invariants: position_ <= every pending deadline's tick; a node stands in the slot that its deadline and
 // position_ name; nodes of equal deadline keep the order in which they were armed (slots are FIFO, and re-filing
 // keeps order). Never early: a node leaves the wheel only when its exact deadline is <= now.
-// Owned by one loop; no atomics, no allocation.
+//
+// Timers that are due leave their slots for one array, sorted by deadline: many of them are fired with the memory of the
+// next ones on its way. Owned by one loop; no atomics; arming and disarming allocate nothing.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include <axle/alloc/frame_pool.hpp>
 #include <axle/check.hpp>
@@ -27,10 +30,14 @@ class timer_wheel;
 
 namespace detail {
 
-/// A deadline in waiting, on CLOCK_MONOTONIC in nanoseconds. Linked while armed.
+/// A deadline in waiting, on CLOCK_MONOTONIC in nanoseconds. Linked while it is in a slot; while it is due it has no
+/// neighbours but a place in the array of what is due.
 struct timer_node : wait_node {
-  timer_node* next = nullptr;  // null: not armed
   timer_node* prev = nullptr;
+  union {
+    timer_node* next = nullptr;
+    std::uintptr_t due_place;  // plus one
+  };
   std::int64_t deadline_ns = 0;
 
   bool armed() const noexcept { return next != nullptr; }
@@ -43,10 +50,11 @@ class timer_wheel {
   using node = detail::timer_node;
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-  explicit timer_wheel(std::int64_t now_ns) noexcept : position_(tick_of(now_ns)) {
+  /// Throws std::bad_alloc.
+  explicit timer_wheel(std::int64_t now_ns) : position_(tick_of(now_ns)) {
     for (auto& level : slots_)
       for (slot& each : level) each.clear();
-    due_.clear();
+    due_.reserve(due_at_first);
   }
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
@@ -62,28 +70,35 @@ class timer_wheel {
   /// Takes a node out; true if it was armed, false if it had fired or was never armed. O(1).
   bool disarm(node& timer) noexcept {
     if (!timer.armed()) return false;
-    unlink(timer);
+    if (timer.prev) [[likely]] {
+      unlink(timer);
+    } else {
+      take_from_due(timer);
+    }
     --pending_;
     return true;
   }
 
   /// The earliest pending deadline, or `never`. May be earlier than that if the earliest was disarmed. O(levels).
   std::int64_t next_deadline() const noexcept {
-    if (!due_.empty()) return due_.first()->deadline_ns;
+    if (first_due_ != due_.size()) return due_[first_due_].deadline_ns;
     if (!levels_) return never;
     const auto level = static_cast<unsigned>(std::countr_zero(levels_));
     return slots_[level][first_slot(level)].earliest_ns;
   }
 
-  /// Moves every node whose deadline is <= now to the due list, in order of deadline. Returns whether there are any.
+  /// Makes the nodes due whose deadline is <= now: those of the earliest slot, if none is due already. Returns whether
+  /// any is due; to fire all, call it and take them until it says no. Amortised O(levels) a node, O(1) with none due.
   AXLE_EXPORT bool advance(std::int64_t now_ns) noexcept;
 
-  /// Takes the next due node, or null. Call after `advance`; O(1).
+  /// Takes the next due node, in order of deadline, or null. Call after `advance`; O(1).
   node* pop_due() noexcept {
-    if (due_.empty()) return nullptr;
-    node* first = due_.first();
-    unlink_only(*first);
+    if (first_due_ == due_.size()) return nullptr;
+    if (first_due_ + fetch_ahead < due_.size()) __builtin_prefetch(due_[first_due_ + fetch_ahead].timer, 1);
+    node* first = due_[first_due_].timer;
+    first->next = nullptr;
     --pending_;
+    skip_to(first_due_ + 1);
     return first;
   }
 
@@ -94,6 +109,13 @@ class timer_wheel {
   static constexpr unsigned slot_bits = 6;
   static constexpr unsigned slots_per_level = 1U << slot_bits;
   static constexpr unsigned level_count = 9;  // 10 + 9 * 6 = 64 bits: every deadline has a place
+  static constexpr std::size_t due_at_first = 1024;
+  static constexpr std::size_t fetch_ahead = 8;
+
+  struct due_entry {
+    std::int64_t deadline_ns;
+    node* timer;  // null: disarmed since
+  };
 
   // A circular list with its head as the sentinel: linking needs no branch.
   struct slot {
@@ -139,11 +161,6 @@ class timer_wheel {
     last->next = &timer;
     home.head.prev = &timer;
   }
-  static void unlink_only(node& timer) noexcept {
-    timer.prev->next = timer.next;
-    timer.next->prev = timer.prev;
-    timer.next = nullptr;
-  }
   void unlink(node& timer) noexcept {
     node* before = timer.prev;
     node* after = timer.next;
@@ -159,14 +176,32 @@ class timer_wheel {
     occupied_[level] &= ~(std::uint64_t{1} << index);
     if (!occupied_[level]) levels_ &= ~(1U << level);
   }
+  /// The next due node is at `place` or after it.
+  void skip_to(std::size_t place) noexcept {
+    first_due_ = place;
+    while (first_due_ != due_.size() && !due_[first_due_].timer) ++first_due_;
+    if (first_due_ == due_.size()) due_emptied();
+  }
+  void take_from_due(node& timer) noexcept {
+    const std::size_t place = timer.due_place - 1;
+    timer.next = nullptr;
+    due_[place].timer = nullptr;
+    if (place == first_due_) skip_to(place);
+  }
+  AXLE_EXPORT void due_emptied() noexcept;
+
   void take_slot(unsigned level, unsigned index, std::int64_t now_ns) noexcept;
-  static void sort_by_deadline(slot& list) noexcept;
+  bool make_due(node& timer) noexcept;
+  void file_due_again() noexcept;
+  void sort_due() noexcept;
+  bool sort_by_digits(due_entry* from, std::size_t count) noexcept;
 
   std::uint64_t position_;  // in ticks
   std::uint32_t levels_ = 0;
   std::uint64_t pending_ = 0;
   std::array<std::uint64_t, level_count> occupied_ = {};
-  slot due_;
+  std::vector<due_entry> due_;  // from first_due_ on, sorted; emptied as a whole
+  std::size_t first_due_ = 0;
   std::array<std::array<slot, slots_per_level>, level_count> slots_;
 };
 
