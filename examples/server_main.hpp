@@ -75,9 +75,8 @@ inline axle::io::tcp_listener listen_on(shared_port& port) {
   auto listener = axle::io::tcp_listener::bind(port.at);
   if (!listener) throw std::system_error(listener.error(), "cannot listen on " + port.at.to_string());
   if (++port.listening == axle::core_count()) {
-    const std::string driver(axle::detail::this_loop->drives->name());
     std::printf("listening on %s (%u cores, %s)\n", port.at.to_string().c_str(), axle::core_count(),
-                driver.c_str());
+                std::string(axle::driver_name()).c_str());
     std::fflush(stdout);
   }
   return std::move(*listener);
@@ -103,7 +102,6 @@ template <class Serve>
 axle::task<int> serve_on_every_core(std::uint16_t port, Serve serve) {
   shared_port shared{.at = {"127.0.0.1", port}};
   take_port(shared);
-  co_await axle::yield();  // a handle is closed at the end of a turn: now the port is free again
   const auto serve_here = [&shared, serve] { return serve(shared); };
   co_await axle::for_each_core(serve_here);
   co_return 0;

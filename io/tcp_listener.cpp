@@ -38,6 +38,7 @@ struct acceptor : accept_operation, close_operation, accept_pause {
   std::int32_t error = 0;  // that ended accepting for good
   listener_counts counts;
   std::uint8_t in_flight = 0;
+  bool begun = false;  // an accept has been in the driver
   bool accepting = false;
   bool closing = false;
 
@@ -129,7 +130,7 @@ std::int32_t acceptor::take() noexcept {
 }
 
 void acceptor::start() noexcept {
-  accepting = true;
+  begun = accepting = true;
   ++in_flight;
   loop->stage(static_cast<accept_operation&>(*this));
 }
@@ -177,6 +178,11 @@ const wait_kind acceptor::close_kind = {
 
 void acceptor::let_go() noexcept {
   AXLE_CHECK(!waiting, "a tcp_listener was closed while a task awaits accept()");
+  if (!begun) {  // the driver knows nothing of it: the address is free again at once
+    driver().discard(socket);
+    delete this;
+    return;
+  }
   closing = true;
   loop->wheel.disarm(static_cast<accept_pause&>(*this));
   if (accepting) driver().cancel(static_cast<accept_operation&>(*this));

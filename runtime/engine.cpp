@@ -412,6 +412,8 @@ namespace axle {
 
 unsigned this_core() noexcept { return detail::need_loop("this_core").core; }
 
+std::string_view driver_name() noexcept { return detail::need_loop("driver_name").drives->name(); }
+
 unsigned core_count() noexcept {
   detail::need_loop("core_count");
   return detail::this_engine->size();

@@ -124,6 +124,17 @@ TEST_P(listener, a_closed_ones_port_is_free_again) {
   });
 }
 
+TEST_P(listener, one_that_never_accepted_gives_its_port_back_at_once) {
+  on_this([]() -> task<> {
+    auto alone = tcp_listener::bind({"127.0.0.1", 0}, {.reuse_port = false}).value();
+    const address at = alone.local_address().value();
+    EXPECT_EQ(tcp_listener::bind(at).error(), errc::address_in_use);
+    alone.close();
+    EXPECT_TRUE(tcp_listener::bind(at));
+    co_return;
+  });
+}
+
 TEST_P(listener, nowhere_and_elsewhere_are_errors) {
   on_this([]() -> task<> {
     const auto nowhere = tcp_listener::bind(address());

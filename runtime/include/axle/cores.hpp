@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <tuple>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ namespace axle {
 /// The core this loop is, counted from 0, and how many run() started. Inside a loop.
 AXLE_EXPORT unsigned this_core() noexcept;
 AXLE_EXPORT unsigned core_count() noexcept;
+/// What drives this loop: "uring", "epoll" or "sim". Inside a loop.
+AXLE_EXPORT std::string_view driver_name() noexcept;
 
 namespace detail {
 

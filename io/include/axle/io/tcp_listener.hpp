@@ -116,7 +116,8 @@ class tcp_listener {
 
   AXLE_EXPORT result<address> local_address() const noexcept;
   AXLE_EXPORT const listener_counts& counts() const noexcept;
-  /// Stops listening. Nobody may be awaiting accept().
+  /// Stops listening. Nobody may be awaiting accept(). The address is free at once if nobody ever did, else after a turn
+  /// or two.
   AXLE_EXPORT void close() noexcept;
 
  private:
