@@ -60,10 +60,13 @@ int main(int argc, char** argv) {
   bench::arguments given(argc, argv);
   const std::string cpu = given.text("--cpu", "-1");
   const std::string driver = given.text("--driver", "");
+  const auto buffers = static_cast<std::uint32_t>(given.number("--buffers", 2048));
   const settings wanted{.port = static_cast<std::uint16_t>(given.number("--port", 0)),
                         .oneshot = given.text("--mode", "echo") == "oneshot",
                         .timeouts = !given.flag("--no-timeout")};
-  given.finish("axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] [--no-timeout]");
-  return axle::run({.cores = cpu == "-1" ? axle::core_choice() : axle::core_choice(cpu), .driver = driver},
-                   serve(wanted));
+  given.finish("axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] [--buffers N] [--no-timeout]");
+  axle::run_options options{.cores = cpu == "-1" ? axle::core_choice() : axle::core_choice(cpu),
+                            .driver = driver};
+  options.buffers = buffers;
+  return axle::run(options, serve(wanted));
 }

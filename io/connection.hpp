@@ -38,6 +38,7 @@ struct connection : receive_operation, connection_clock {
   std::uint32_t head_offset = 0;  // bytes of the chain's first buffer that were taken
   std::uint8_t in_flight = 0;     // operations the driver has
   bool receiving = false;         // `receive` is staged or in the driver
+  bool has_received = false;      // or tried to
   bool sending = false;           // the first writer's operation is
   bool closing = false;
 

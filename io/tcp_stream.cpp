@@ -86,8 +86,12 @@ void connection::wait_to_read(receive_await& waiting) noexcept {
   set_clock(read_deadline_ns);
 }
 
+// The first receive of a connection is for one result only: many a connection ends after one request, and then there is
+// nothing to cancel.
 void connection::start_receiving() noexcept {
   receiving = true;
+  receive().once = !has_received;
+  has_received = true;
   ++in_flight;
   loop->stage(receive());
 }

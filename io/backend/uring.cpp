@@ -165,7 +165,7 @@ void uring::prepare(io_operation& op) noexcept {
       break;
     case opcode::receive_leased:
       io_uring_prep_recv(&sqe, op.handle, nullptr, 0, 0);
-      sqe.ioprio |= recv_multishot;
+      if (!op.once) sqe.ioprio |= recv_multishot;
       sqe.flags |= IOSQE_BUFFER_SELECT;
       sqe.buf_group = uring_ring::buffer_group;
       break;
@@ -268,6 +268,7 @@ void uring::take(const io_uring_cqe& completion) noexcept {
       } else if (completion.res == -ENOBUFS && !more) {
         if (op.cancelling) return finish(op, -ECANCELED, false);
         ++counts_.dry_buffers;
+        ring_.ran_out();
         starved_.push_back(&op);
         return;
       }

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -208,16 +209,28 @@ int uring_ring::enter(unsigned wait_for, std::int64_t until_ns, std::int64_t now
   return got < 0 ? -errno : static_cast<int>(got);
 }
 
+// The kernel takes buffers in the order in which it got them, so all that it has take turns in the cache. It gets no more
+// than were used up lately: twice as many after it ran out, half as many after a long time of using less than a quarter.
 bool uring_ring::restock() noexcept {
-  if (buffers_.empty()) return false;
+  most_used_ = std::max(most_used_, given_ - lent_);
+  if (ran_out_) {
+    wanted_ = std::min(wanted_ * 2, buffers_.counts().total);
+    ran_out_ = false;
+  }
+  if (++restocks_ == restocks_looked_back) {
+    if (most_used_ < wanted_ / 4) wanted_ = std::max(wanted_ / 2, buffers_at_first);
+    restocks_ = most_used_ = 0;
+  }
   int added = 0;
-  while (!buffers_.empty()) {
+  while (lent_ < wanted_ && !buffers_.empty()) {
     const alloc::buffer_id id = buffers_.acquire();
     io_uring_buf_ring_add(buffer_ring_, buffers_.memory(id), buffers_.buffer_bytes(), id,
                           static_cast<int>(buffer_ring_mask_), added++);
+    ++lent_;
   }
+  given_ = lent_;
+  if (!added) return false;
   io_uring_buf_ring_advance(buffer_ring_, added);
-  lent_ += static_cast<std::uint32_t>(added);
   buffers_.set_in_kernel(lent_);
   return true;
 }

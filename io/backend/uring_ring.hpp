@@ -57,8 +57,10 @@ class uring_ring {
     return count;
   }
 
-  /// Gives the kernel every free buffer of the pool, in one advance. True if there were any.
+  /// Gives the kernel free buffers of the pool, in one advance, as many as the load needs. True if there were any.
   bool restock() noexcept;
+  /// A receive found no buffer.
+  void ran_out() noexcept { ran_out_ = true; }
   /// A completion has used one.
   void buffer_used() noexcept { buffers_.set_in_kernel(--lent_); }
   bool has_buffers() const noexcept { return lent_ != 0; }
@@ -76,7 +78,15 @@ class uring_ring {
   io_uring_buf_ring* buffer_ring_ = nullptr;
   std::size_t buffer_ring_bytes_ = 0;
   std::uint32_t buffer_ring_mask_ = 0;
-  std::uint32_t lent_ = 0;
+  static constexpr std::uint32_t buffers_at_first = 32;
+  static constexpr std::uint32_t restocks_looked_back = 4'096;
+
+  std::uint32_t lent_ = 0;  // buffers the kernel has
+  std::uint32_t wanted_ = buffers_at_first;
+  std::uint32_t given_ = 0;      // what lent_ was after the last restock
+  std::uint32_t most_used_ = 0;  // between two restocks, lately
+  std::uint32_t restocks_ = 0;
+  bool ran_out_ = false;
   unsigned enter_flags_ = 0;
   int enter_fd_ = -1;
   bool can_gather_ = false;

@@ -28,6 +28,7 @@ struct operation : wait_node {
   bool listed = false;      // stands in a list of completions
   bool submitted = false;   // the driver has it; staged before, free after
   bool cancelling = false;  // a cancel was requested
+  bool once = false;        // of the io component: a multishot operation is to end with its first result
 };
 
 /// Operations in order; intrusive, singly linked.
@@ -95,7 +96,7 @@ class driver {
 struct driver_options {
   std::string_view name;              ///< "uring", "epoll", "sim"; empty: the best that works here
   std::uint32_t ring_entries = 1024;  ///< submission queue; halved while memory for it is refused
-  std::uint32_t buffers = 512;        ///< receive buffers of a core, at most 32,768
+  std::uint32_t buffers = 2'048;      ///< receive buffers of a core, at most 32,768
   std::uint32_t buffer_bytes = 16'384;
   std::uint64_t seed = 0;  ///< of the simulator
 };

@@ -28,7 +28,7 @@ struct run_options {
   unsigned tasks_per_turn = 256;  ///< ready tasks run before the turn goes on to timers and I/O
   std::chrono::nanoseconds run_budget = std::chrono::microseconds(500);  ///< the same, as time
   std::uint32_t ring_entries = 1024;
-  std::uint32_t buffers = 512;  ///< receive buffers of each core
+  std::uint32_t buffers = 2'048;  ///< receive buffers of each core; memory is touched as the load needs it
   std::uint32_t buffer_bytes = 16'384;
   std::uint64_t seed = 0;  ///< of the "sim" driver
 };

@@ -15,15 +15,15 @@
 namespace axle::io::detail {
 
 enum class opcode : std::uint8_t {
-  nop,      // result 0
-  accept,   // multishot: handles go to `accepted`; a failure ends it
-  connect,  // to `peer`
-  receive,  // once, into `block`; result: bytes, 0 at the end of the stream
-  receive_leased,  // into buffers of the driver's pool, appended to `chain`; may be multishot (`more`); result: 0 at the
+  nop,             // result 0
+  accept,          // multishot: handles go to `accepted`; a failure ends it
+  connect,         // to `peer`
+  receive,         // once, into `block`; result: bytes, 0 at the end of the stream
+  receive_leased,  // into buffers of the driver's pool, appended to `chain`; may be multishot (`more`) unless `once`; result: 0 at the
                    // end of the stream, else > 0
-  send,          // `block`; result: bytes, possibly fewer than asked for
-  send_message,  // `message`, a msghdr; as send
-  close,         // the handle; nothing else may be in flight but operations that were cancelled before
+  send,            // `block`; result: bytes, possibly fewer than asked for
+  send_message,    // `message`, a msghdr; as send
+  close,           // the handle; nothing else may be in flight but operations that were cancelled before
 };
 
 /// Received data: filled buffers of the driver's pool, linked through it, oldest first.
