@@ -64,7 +64,9 @@ int main(int argc, char** argv) {
   const settings wanted{.port = static_cast<std::uint16_t>(given.number("--port", 0)),
                         .oneshot = given.text("--mode", "echo") == "oneshot",
                         .timeouts = !given.flag("--no-timeout")};
-  given.finish("axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] [--buffers N] [--no-timeout]");
+  given.finish(
+      "axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] [--buffers N] "
+      "[--no-timeout]");
   axle::run_options options{.cores = cpu == "-1" ? axle::core_choice() : axle::core_choice(cpu),
                             .driver = driver};
   options.buffers = buffers;

@@ -11,6 +11,7 @@
 #include <axle/run.hpp>
 #include <axle/sleep.hpp>
 #include <axle/spawn.hpp>
+#include <axle/sync.hpp>
 #include <axle/timer_wheel.hpp>
 
 #include "micro.hpp"
@@ -148,6 +149,49 @@ axle::task<> yield_repeatedly(std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) co_await axle::yield();
 }
 
+// ---- C5: the primitives, when nobody is in the way, and handed from task to task ---------------------------------------
+
+axle::task<> lock_mutex(std::int64_t count) {
+  axle::mutex mutex;
+  for (std::int64_t i = 0; i < count; ++i) const auto held = co_await mutex.lock();
+}
+
+axle::task<> acquire_semaphore(std::int64_t count) {
+  axle::semaphore semaphore(2);
+  for (std::int64_t i = 0; i < count; ++i) const auto permit = co_await semaphore.acquire();
+}
+
+axle::task<> put_and_get(std::int64_t count) {
+  axle::queue<std::int64_t> queue(16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(co_await queue.put(i));
+    benchmark::DoNotOptimize(co_await queue.get());
+  }
+}
+
+axle::task<> lock_and_yield(axle::mutex& mutex, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto held = co_await mutex.lock();
+    co_await axle::yield();
+  }
+}
+axle::task<> contend_for_mutex(std::int64_t count) {
+  axle::mutex mutex;
+  co_await axle::gather(lock_and_yield(mutex, count / 2), lock_and_yield(mutex, count / 2));
+}
+
+axle::task<> put_all(axle::queue<std::int64_t>& queue, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await queue.put(i));
+  queue.close();
+}
+axle::task<> get_all(axle::queue<std::int64_t>& queue) {
+  while (auto item = co_await queue.get()) benchmark::DoNotOptimize(item);
+}
+axle::task<> hand_through_queue(std::int64_t count) {
+  axle::queue<std::int64_t> queue(16);
+  co_await axle::gather(put_all(queue, count), get_all(queue));
+}
+
 // Runs `body(count)` inside a loop until enough was seen.
 template <axle::task<> (*Body)(std::int64_t), std::int64_t Batch>
 void in_a_loop(benchmark::State& state) {
@@ -167,6 +211,11 @@ BENCHMARK(in_a_loop<spawn_one_by_one, 10'000>)->Name("C1.one/axle");
 BENCHMARK(in_a_loop<spawn_a_thousand, 10'000>)->Name("C1.thousand/axle");
 BENCHMARK(in_a_loop<await_children, 10'000>)->Name("C2.await/axle");
 BENCHMARK(in_a_loop<yield_repeatedly, 10'000>)->Name("C2.yield/axle");
+BENCHMARK(in_a_loop<lock_mutex, 10'000>)->Name("C5.mutex/axle");
+BENCHMARK(in_a_loop<acquire_semaphore, 10'000>)->Name("C5.semaphore/axle");
+BENCHMARK(in_a_loop<put_and_get, 10'000>)->Name("C5.queue/axle");
+BENCHMARK(in_a_loop<contend_for_mutex, 10'000>)->Name("C5.contended/axle");
+BENCHMARK(in_a_loop<hand_through_queue, 10'000>)->Name("C5.handed/axle");
 
 // Four frames, each with a destructor to run, as in raw/micro_raw.cpp.
 int destroyed = 0;

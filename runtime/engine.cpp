@@ -68,6 +68,12 @@ void say_once(const std::string& line) {
   std::fprintf(stderr, "axle: %s\n", line.c_str());
 }
 
+// relaxed: only to be different each time
+std::uint64_t next_run_number() noexcept {
+  static std::atomic<std::uint64_t> latest{0};
+  return latest.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 engine_registry& engine_registry::instance() {
@@ -76,7 +82,10 @@ engine_registry& engine_registry::instance() {
 }
 
 engine::engine(const run_options& options)
-    : options_(options), places_(places_for(options.cores)), loops_(places_.size()) {
+    : options_(options),
+      run_number_(next_run_number()),
+      places_(places_for(options.cores)),
+      loops_(places_.size()) {
   if (options_.driver.empty()) {
     if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
   }
@@ -98,8 +107,10 @@ std::unique_ptr<loop> engine::make_loop(unsigned core) {
                            .seed = options_.seed + core},
                           why_not);
   if (!why_not.empty()) say_once(why_not);
-  return std::make_unique<loop>(std::move(made), core,
-                                loop_limits{options_.tasks_per_turn, options_.run_budget.count()});
+  auto ready = std::make_unique<loop>(std::move(made), core,
+                                      loop_limits{options_.tasks_per_turn, options_.run_budget.count()});
+  ready->key = core_key(run_number_, core);
+  return ready;
 }
 
 // A core's whole life. The first failure to start is kept for run() to throw; the others then stop unused.
@@ -133,6 +144,10 @@ void engine::serve_core(unsigned core) noexcept {
   stopped_.notify_all();
   for (unsigned seen = stopped_.load(); seen < size(); seen = stopped_.load()) stopped_.wait(seen);
   mine.drop_leftovers();
+  {
+    // A stranger who has woken this loop may still be about it.
+    const std::lock_guard guard(engine_registry::instance().lock);
+  }
   loops_[core].reset();
   this_loop = nullptr;
   this_engine = nullptr;
@@ -208,10 +223,10 @@ void engine::drain(loop& mine) noexcept {
       give_up_ns = deadline_after(mine.now_ns, options_.drain.count());
       if (stage_.load() < stage::cutting) {
         advance_to(stage::cutting);
-      } else {
-        mine.report_stuck();
-        std::_Exit(70);  // EX_SOFTWARE: a task that never ends, in a program that was to stop
+        continue;  // pierce the shields now
       }
+      mine.report_stuck();
+      std::_Exit(70);  // EX_SOFTWARE: a task that never ends, in a program that was to stop
     }
     // A turn that makes this core quiet must not fall asleep over it: others wait to be told.
     const bool may_sleep = mine.ready.empty() && mine.microtasks.empty();
@@ -328,6 +343,13 @@ void send_to_core(unsigned core, message& sent) noexcept {
   AXLE_CHECK(core < this_engine->size(), "core %u does not exist: this run has %u, counted from 0", core,
              this_engine->size());
   this_engine->at(core).send(sent);
+}
+
+void send_to_loop(loop_core& to, message& sent) noexcept {
+  auto& target = static_cast<loop&>(to);
+  if (this_loop && same_run(this_loop->key, to.key)) return target.send(sent);
+  const std::lock_guard guard(engine_registry::instance().lock);
+  target.send(sent);
 }
 
 result<void> post_message(unsigned core, message& sent) noexcept {

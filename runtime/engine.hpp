@@ -48,6 +48,7 @@ class engine {
   void watch_signals(main_task& main) noexcept;
 
   run_options options_;
+  std::uint64_t run_number_;
   std::vector<placement> places_;
   std::vector<std::unique_ptr<loop>> loops_;  // each made, and ended, by its own thread
   std::vector<std::thread> threads_;

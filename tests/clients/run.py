@@ -160,7 +160,7 @@ def ten_thousand_connections_are_held(examples, driver):
         held.close()
         deadline = time.monotonic() + 20
         while server.descriptors() != before and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.1)  # wall clock: another program's closing is waited for
         expect(server.descriptors() == before, f"{server.descriptors() - before} descriptors are left")
 
 
@@ -175,7 +175,7 @@ def thirty_restarts_get_the_port(examples, driver):
 def interrupt_ends_it_in_the_middle_of_the_load(examples, driver):
     with serving(examples, driver) as server:
         load = subprocess.Popen(["wrk", "-t1", "-c64", "-d3s", server.url], stdout=subprocess.DEVNULL)
-        time.sleep(1)
+        time.sleep(1)  # wall clock: wrk is to be in the middle of its work
         server.stop(signal.SIGINT)
         load.wait(30)
 

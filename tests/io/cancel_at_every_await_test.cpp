@@ -107,8 +107,10 @@ AXLE_ON_EACH_DRIVER(cancel_at_every_await);
 
 unsigned seeds(bool simulated) { return simulated ? static_cast<unsigned>(scaled(50)) : 1; }
 
-// Every step would take minutes: each run starts loops anew. So many of them, and others for each seed.
-unsigned stride(unsigned steps, bool simulated) { return std::max(1U, steps / (simulated ? 8 : 60)); }
+// Every step; under a sanitizer some of them, and others for each seed.
+unsigned stride(unsigned steps, bool simulated) {
+  return sanitized ? std::max(1U, steps / (simulated ? 8 : 60)) : 1;
+}
 
 template <class Play>
 void at_every_step(const char* driver, bool simulated, Play play_until) {

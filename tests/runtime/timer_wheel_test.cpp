@@ -8,11 +8,11 @@
 
 #include "../support.hpp"
 
+#if !defined(AXLE_PLAIN_FRAMES)  // the sanitizers bring their own
 namespace {
 thread_local constinit bool heap_is_empty = false;
 }
 
-#if !defined(AXLE_PLAIN_FRAMES)  // the sanitizers bring their own
 void* operator new(std::size_t bytes) {
   void* made = heap_is_empty ? nullptr : std::malloc(bytes ? bytes : 1);
   return made ? made : throw std::bad_alloc();

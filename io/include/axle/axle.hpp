@@ -1,12 +1,15 @@
 // All of axle: tasks, time, cores and I/O in one include.
 #pragma once
 
+#include <axle/async_generator.hpp>
 #include <axle/call.hpp>
 #include <axle/clock.hpp>
 #include <axle/cores.hpp>
 #include <axle/exception_group.hpp>
 #include <axle/first_of.hpp>
+#include <axle/future.hpp>
 #include <axle/gather.hpp>
+#include <axle/gather_settled.hpp>
 #include <axle/io/address.hpp>
 #include <axle/io/buffer.hpp>
 #include <axle/io/http.hpp>
@@ -14,12 +17,16 @@
 #include <axle/io/tcp_options.hpp>
 #include <axle/io/tcp_stream.hpp>
 #include <axle/outcome.hpp>
+#include <axle/parallel.hpp>
 #include <axle/result.hpp>
+#include <axle/retry.hpp>
 #include <axle/run.hpp>
 #include <axle/shield.hpp>
 #include <axle/sleep.hpp>
 #include <axle/spawn.hpp>
+#include <axle/sync.hpp>
 #include <axle/task.hpp>
 #include <axle/task_group.hpp>
 #include <axle/timeout.hpp>
 #include <axle/topology.hpp>
+#include <axle/wait.hpp>

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <tuple>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,6 +30,8 @@ AXLE_EXPORT std::string_view driver_name() noexcept;
 namespace detail {
 
 AXLE_EXPORT void send_to_core(unsigned core, message& sent) noexcept;
+/// To a loop that lives at least until it has received this. Any thread.
+AXLE_EXPORT void send_to_loop(loop_core& to, message& sent) noexcept;
 
 /// A call on another core. Lives in the calling task's frame; there_ and back_ carry it over and home, cancel_ follows it.
 /// The frame stays until the reply is home and, if a cancel was sent, until that has come home too.

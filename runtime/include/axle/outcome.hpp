@@ -39,6 +39,18 @@ class [[nodiscard]] outcome {
     const auto* held = std::get_if<2>(&held_);
     return held ? *held : nullptr;
   }
+  /// The value where it lies; throws the task's exception, or `cancelled`.
+  auto look() const -> std::add_lvalue_reference_t<const std::remove_reference_t<T>>
+    requires(!std::is_void_v<T>)
+  {
+    if (is_cancelled()) throw cancelled();
+    if (auto failed = error()) std::rethrow_exception(failed);
+    if constexpr (std::is_reference_v<T>) {
+      return **std::get_if<1>(&held_);
+    } else {
+      return *std::get_if<1>(&held_);
+    }
+  }
   /// The value; throws the task's exception, or `cancelled`.
   T value() && {
     if (is_cancelled()) throw cancelled();

@@ -178,6 +178,9 @@ class [[nodiscard("dropping the handle detaches the task; say so with .detach()"
   std::source_location spawned_at() const noexcept { return detail::site_of(owned()); }
   explicit operator bool() const noexcept { return task_ != nullptr; }
 
+  /// For wait and as_completed.
+  detail::task_state& task_to_watch() const noexcept { return owned(); }
+
  private:
   detail::task_state& held() const noexcept {
     AXLE_CHECK(task_ != nullptr, "this join_handle is empty: it was detached or moved from");

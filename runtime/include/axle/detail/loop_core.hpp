@@ -15,6 +15,13 @@
 
 namespace axle::detail {
 
+/// Tells every loop of every run of this process from every other; never 0. Of the same run: the same but for the core.
+constexpr std::uint64_t core_key(std::uint64_t run_number, unsigned core) noexcept {
+  return run_number << 16 | core;
+}
+constexpr bool same_run(std::uint64_t key, std::uint64_t other) noexcept { return key >> 16 == other >> 16; }
+constexpr unsigned core_of(std::uint64_t key) noexcept { return static_cast<unsigned>(key & 0xFFFF); }
+
 struct loop_core {
   explicit loop_core(std::int64_t start_ns) noexcept : now_ns(start_ns), wheel(start_ns) {}
 
@@ -31,6 +38,7 @@ struct loop_core {
   std::size_t task_count = 0;
   std::size_t in_driver = 0;  // operations staged or in the driver, that must come back before the loop ends
   unsigned core = 0;
+  std::uint64_t key = 0;  // see core_key
   std::uint32_t next_id = 1;
   driver* drives = nullptr;
 

@@ -1,0 +1,12 @@
+// All of axle/sync/: what tasks of one core use to wait for each other.
+#pragma once
+
+#include <axle/sync/barrier.hpp>
+#include <axle/sync/capacity_limiter.hpp>
+#include <axle/sync/condition.hpp>
+#include <axle/sync/event.hpp>
+#include <axle/sync/mutex.hpp>
+#include <axle/sync/once.hpp>
+#include <axle/sync/queue.hpp>
+#include <axle/sync/semaphore.hpp>
+#include <axle/sync/shared_mutex.hpp>

@@ -1,0 +1,45 @@
+// Watching tasks end. Owning core only.
+#include <axle/wait.hpp>
+
+namespace axle::detail {
+
+const wait_kind watch_list::kind_of = {
+    .complete = nullptr,
+    .cancel = [](wait_node& node) noexcept { this_loop->make_ready_to_end(*node.waiter); },
+    .what = "wait",
+};
+
+watch_list::watch_list(std::vector<task_state*> tasks) : watched_(tasks.size()) {
+  need_loop("wait");
+  kind = &kind_of;
+  ended_.reserve(tasks.size());
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    watched& each = watched_[i];
+    each.in = this;
+    each.task = tasks[i];
+    each.ended = [](end_hook& hook, task_state&) noexcept {
+      auto& ended = static_cast<watched&>(hook);
+      ended.in->note(ended);
+    };
+    if (each.task->now == phase::finished) {
+      note(each);
+    } else {
+      AXLE_CHECK(each.task->on_end == nullptr, "this task is being joined already: one joiner at a time");
+      each.task->on_end = &each;
+    }
+  }
+}
+
+watch_list::~watch_list() {
+  for (watched& each : watched_)
+    if (!each.done) each.task->on_end = nullptr;
+}
+
+void watch_list::note(watched& which) noexcept {
+  which.done = true;
+  ended_.push_back(static_cast<std::size_t>(&which - watched_.data()));
+  failed_ |= which.task->how == ending::error;
+  if (waiter && waiter->waiting() == this && satisfied()) this_loop->make_ready(*waiter);
+}
+
+}  // namespace axle::detail
