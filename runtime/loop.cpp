@@ -33,12 +33,15 @@ void loop::run_ready() noexcept {
   unsigned microtask_budget = microtasks_per_turn();
   run_microtasks(microtask_budget);
   unsigned budget = limits_.tasks_per_turn / 2 + microtask_budget + 1;
-  const std::int64_t limit = now_ns + limits_.run_ns;
+  std::int64_t limit = 0;  // from the first look at the clock: now_ns may be from before a long sleep
   while (!ready.empty() && budget) {
     --budget;
     run_item(ready.pop());
     run_microtasks(budget);
-    if (budget % 64 == 0 && driver_->now() > limit) break;
+    if (budget % 64) continue;
+    const std::int64_t now = driver_->now();
+    if (!limit) limit = now + limits_.run_ns;
+    if (now > limit) break;
   }
 }
 

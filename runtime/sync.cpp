@@ -180,6 +180,7 @@ const detail::wait_kind capacity_limiter::acquire_await::kind_of = {
     .cancel =
         [](detail::wait_node& node) noexcept {
           auto& mine = static_cast<acquire_await&>(static_cast<detail::list_waiter&>(node));
+          mine.of_.waiting_for_others_ -= mine.is_other_;
           mine.of_.waiters_.give_up(mine);
         },
     .what = "capacity_limiter",
@@ -189,7 +190,9 @@ const detail::wait_kind capacity_limiter::acquire_await::kind_of = {
 void capacity_limiter::prepare(borrower by, bool is_other) {
   AXLE_CHECK(std::find(borrowers_.begin(), borrowers_.end(), by) == borrowers_.end(),
              "this borrower has a token of this capacity_limiter already: it could wait for itself for ever");
-  for (const detail::list_waiter* each = is_other ? waiters_.front() : nullptr; each; each = each->next)
+  // A task cannot wait twice, so with nobody else in the game there is nothing to look for.
+  const bool look = is_other || waiting_for_others_ > 0;
+  for (const detail::list_waiter* each = look ? waiters_.front() : nullptr; each; each = each->next)
     AXLE_CHECK(static_cast<const acquire_await&>(*each).for_ != by,
                "this borrower waits for a token of this capacity_limiter already: it may have one");
   const std::size_t all = borrowers_.size() + waiters_.statistics().now + 1;
@@ -220,7 +223,9 @@ void capacity_limiter::release(borrower by) noexcept {
 
 void capacity_limiter::lend() noexcept {
   while (!waiters_.empty() && borrowers_.size() < total_) {
-    borrowers_.push_back(static_cast<const acquire_await&>(*waiters_.front()).for_);
+    const auto& next = static_cast<const acquire_await&>(*waiters_.front());
+    borrowers_.push_back(next.for_);
+    waiting_for_others_ -= next.is_other_;
     waiters_.wake_front();
   }
 }

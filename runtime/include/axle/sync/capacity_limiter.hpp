@@ -69,7 +69,9 @@ class capacity_limiter : detail::core_bound {
         of_.borrowers_.push_back(for_);
         return detail::requeue_with_value(h);
       }
-      if (detail::suspend_on(h, *this, "capacity_limiter")) of_.waiters_.push_back(*this);
+      if (!detail::suspend_on(h, *this, "capacity_limiter")) return;
+      of_.waiters_.push_back(*this);
+      of_.waiting_for_others_ += is_other_;
     }
     token await_resume() const {
       detail::throw_if_cut();
@@ -115,6 +117,7 @@ class capacity_limiter : detail::core_bound {
 
   std::size_t total_;
   std::vector<borrower> borrowers_;
+  std::size_t waiting_for_others_ = 0;
   detail::wait_list waiters_{"capacity_limiter"};
 };
 
