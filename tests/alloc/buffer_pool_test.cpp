@@ -55,4 +55,10 @@ TEST(buffer_pool, what_the_kernel_holds_is_not_outstanding) {
   EXPECT_EQ(pool.counts().outstanding(), 2U);
 }
 
+TEST(buffer_pool, memory_that_was_never_leased_costs_nothing) {
+  // A page that nobody touched reads as zero, whatever a heap that fills what it gives would have left there.
+  buffer_pool pool(2048, 16384);
+  for (std::uint32_t at = 0; at < pool.buffer_bytes(); ++at) ASSERT_EQ(pool.memory(2047)[at], std::byte{0});
+}
+
 }  // namespace

@@ -64,11 +64,14 @@ TEST(wait, that_takes_too_long_leaves_the_tasks_running) {
 
 TEST(wait, for_nobody_and_for_the_ended_returns_at_once) {
   on_sim([]() -> task<> {
-    EXPECT_TRUE((co_await wait(std::vector<join_handle<int>>())).done.empty());
+    const std::vector<join_handle<int>> nobody;
+    const waited at_once = co_await wait(nobody);
+    EXPECT_TRUE(at_once.done.empty());
     const auto all = three();
     co_await wait(all);
     const auto start = clock::now();
-    EXPECT_EQ((co_await wait(all, wait_until::first_completed)).done, (numbers{0, 1, 2}));
+    const waited ended = co_await wait(all, wait_until::first_completed);
+    EXPECT_EQ(ended.done, (numbers{0, 1, 2}));
     EXPECT_EQ(clock::now(), start);
   });
 }

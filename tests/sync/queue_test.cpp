@@ -292,7 +292,8 @@ TEST(queue, carries_items_that_cannot_be_copied_and_whose_owner_is_checked) {
 TEST(queue, of_vectors_bools_and_error_codes) {
   on_sim([]() -> task<> {
     queue<std::vector<int>> vectors(4);
-    EXPECT_TRUE(co_await vectors.put({1, 2, 3}));
+    const std::vector<int> three{1, 2, 3};
+    EXPECT_TRUE(co_await vectors.put(three));
     EXPECT_EQ((co_await vectors.get()).value().size(), 3U);
     queue<bool> bools(4);
     EXPECT_TRUE(co_await bools.put(false));

@@ -42,7 +42,10 @@ class visit {
   record& in_;
 };
 
-constexpr auto nothing_more = [](auto&...) {};
+struct does_nothing {
+  void operator()(auto&...) const {}
+};
+inline constexpr does_nothing nothing_more;
 
 // Waits for what make() gives, tells then(what was had), and keeps it over one more await.
 template <class Make, class Then>

@@ -30,7 +30,7 @@ struct buffer_pool_counts {
 
 class buffer_pool {
  public:
-  /// Maps `count` buffers (at most 32,768) of `bytes` each. Throws std::bad_alloc.
+  /// Maps `count` buffers (1 to 32,768) of `bytes` each. Throws std::bad_alloc.
   AXLE_EXPORT buffer_pool(std::uint32_t count, std::uint32_t bytes);
   AXLE_EXPORT ~buffer_pool();
   buffer_pool(const buffer_pool&) = delete;
