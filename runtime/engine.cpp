@@ -17,6 +17,7 @@
 
 #include <axle/call.hpp>
 #include <axle/cores.hpp>
+#include <axle/debug.hpp>
 
 namespace axle::detail {
 
@@ -89,6 +90,8 @@ engine::engine(const run_options& options)
   if (options_.driver.empty()) {
     if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
   }
+  if (const char* wanted = getenv("AXLE_DEBUG")) options_.debug |= *wanted && *wanted != '0';
+  if (options_.debug) debug_mode.store(true, std::memory_order_relaxed);
   if (options_.driver == "sim" && places_.size() > 1)
     throw std::invalid_argument(
         "the sim driver has a clock of its own, so it drives one core: cores must be 1");
@@ -108,7 +111,10 @@ std::unique_ptr<loop> engine::make_loop(unsigned core) {
                           why_not);
   if (!why_not.empty()) say_once(why_not);
   auto ready = std::make_unique<loop>(std::move(made), core,
-                                      loop_limits{options_.tasks_per_turn, options_.run_budget.count()});
+                                      loop_limits{.tasks_per_turn = options_.tasks_per_turn,
+                                                  .run_ns = options_.run_budget.count(),
+                                                  .debug = options_.debug,
+                                                  .slow_ns = options_.slow_callback.count()});
   ready->key = core_key(run_number_, core);
   return ready;
 }
@@ -155,7 +161,7 @@ void engine::serve_core(unsigned core) noexcept {
 
 void engine::serve_until_told(loop& mine) noexcept {
   if (mine.core == 0) {
-    begin_task(*main_, mine, nullptr);
+    begin_task(*main_, mine);
     main_->observed = true;
     main_->on_end = main_;
     main_->ended = [](end_hook&, task_state&) noexcept {
@@ -416,9 +422,10 @@ void remote_call::arrived() noexcept {
   far_.ended = [](end_hook& hook, task_state&) noexcept {
     remote_call& call = *static_cast<far_task&>(hook).call;
     call.take_there_(call);
+    free_label(call.far_);
     send_to_core(call.home_core_, call.back_);
   };
-  begin_task(far_, *this_loop, nullptr);
+  begin_task(far_, *this_loop);
   this_loop->ready.push(far_, false);
 }
 

@@ -33,19 +33,18 @@ void family::adopt(child_task& child) noexcept {
   child.prev_sibling = nullptr;
   if (live_) live_->prev_sibling = &child;
   live_ = &child;
-  const void* about = child.about;
-  if (!about && loop.current) {
-    const task_state& parent = *loop.current;
-    about = parent.named ? static_cast<const named_site*>(parent.about)->site : parent.about;
+  if (!child.about && loop.current) {
+    child.about = loop.current;
+    child.nested = true;
   }
-  begin_task(child, loop, about);
+  begin_task(child, loop);
 }
 
 child_task& make_child(frame_handle root, std::string_view name, std::source_location where) {
   child_task* child = nullptr;
   try {
     child = ::new (alloc::frame_allocate(sizeof(child_task))) child_task(root);
-    child->about = make_about(name, where);
+    label_task(*child, name, where);
   } catch (...) {
     if (child) {
       child->~child_task();
@@ -55,14 +54,23 @@ child_task& make_child(frame_handle root, std::string_view name, std::source_loc
     }
     throw;
   }
-  child->named = !name.empty();
   return *child;
 }
 
 void free_child(child_task& child) noexcept {
-  free_about(child);
   child.~child_task();
   alloc::frame_free(&child, sizeof(child_task));
+}
+
+child_task::~child_task() {
+  if (frame) frame.destroy();
+  free_label(*this);
+}
+
+void family::whom(const wait_node& node, wait_edges& into) {
+  const auto& mine = static_cast<const family&>(node);
+  into.owned = true;
+  for (const child_task* each = mine.live_; each; each = each->next_sibling) into.tasks.push_back(each->id);
 }
 
 void family::start_all(child_task* children, std::size_t count) noexcept {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <axle/cores.hpp>
+#include <axle/debug.hpp>
 
 namespace axle {
 
@@ -62,6 +63,18 @@ void future_state::finish() noexcept {
     } else {
       send_to_loop(*woken.home, woken);
     }
+  }
+}
+
+void future_state::report_unread(const std::exception_ptr& error) noexcept {
+  if (!debugging()) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const broken_promise&) {  // nobody set it, and nobody asked
+  } catch (const std::exception& known) {
+    warn("a future failed and nobody looked at it: %s", known.what());
+  } catch (...) {
+    warn("a future failed and nobody looked at it: an exception that is no std::exception");
   }
 }
 

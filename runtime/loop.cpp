@@ -53,6 +53,8 @@ void loop::run_microtasks(unsigned& budget) noexcept {
 }
 
 void loop::run_item(ready_queue::item next) noexcept {
+  if (limits_.debug) [[unlikely]]
+    return run_item_timed(next);
   if (next.is_callback) {
     auto& callback = static_cast<ready_callback&>(*next.node);
     callback.run(callback);
@@ -92,6 +94,10 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
     driver_->wait(completed, 0);
   } else {
     until_ns = std::min(until_ns, wheel.next_deadline());
+    const bool forever = until_ns == timer_wheel::never && in_driver == 0;
+    if (task_count && (forever || limits_.debug) && now_ns >= next_look_ns_) [[unlikely]]
+      look_for_deadlocks();
+    if (limits_.debug && !forever) until_ns = std::min(until_ns, next_look_ns_);
     // seq_cst: announce sleep, then look once more; pairs with send()
     asleep_.store(true, std::memory_order_seq_cst);
     driver_->wait(completed, mail_.empty() ? until_ns : 0);

@@ -18,6 +18,8 @@ namespace axle::detail {
 struct loop_limits {
   unsigned tasks_per_turn = 256;
   std::int64_t run_ns = 500'000;  // after this long in ready tasks the turn goes on to I/O
+  bool debug = false;
+  std::int64_t slow_ns = 100'000'000;  // debug: a task or callback that runs longer is reported
 };
 
 class loop : public loop_core {
@@ -39,6 +41,7 @@ class loop : public loop_core {
     return task_count == 0 && in_driver == 0 && ready.empty() && microtasks.empty();
   }
   std::uint64_t turns() const noexcept { return turns_; }
+  const loop_limits& limits() const noexcept { return limits_; }
 
   /// When no task is left: runs the mail, and frees the callbacks that will never run.
   void drop_leftovers() noexcept;
@@ -48,6 +51,9 @@ class loop : public loop_core {
  private:
   void run_ready() noexcept;
   void run_item(ready_queue::item next) noexcept;
+  void run_item_timed(ready_queue::item next) noexcept;
+  /// Debug: now and then; else before a sleep that nothing of this core would end.
+  void look_for_deadlocks() noexcept;
   void run_microtasks(unsigned& budget) noexcept;
   /// Of each of a turn's steps; without end they still leave room for the rest.
   unsigned microtasks_per_turn() const noexcept { return (limits_.tasks_per_turn + 1) / 2; }
@@ -58,6 +64,8 @@ class loop : public loop_core {
   std::unique_ptr<driver> driver_;
   loop_limits limits_;
   std::uint64_t turns_ = 0;
+  std::int64_t next_look_ns_ = 0;  // for deadlocks
+  std::size_t deadlocks_seen_ = 0;
   mailbox mail_;
   alignas(128) std::atomic<bool> asleep_{false};
 };

@@ -8,6 +8,7 @@
 #include <exception>
 #include <new>
 
+#include "labels.hpp"
 #include "loop.hpp"
 
 namespace axle {
@@ -49,48 +50,115 @@ static_assert(sizeof(std::source_location) == sizeof(const void*),
               "a source_location is one pointer to static data");
 static_assert(sizeof(task_state) == 64, "a task's control block is paid a million times over");
 
-const void* make_about(std::string_view name, std::source_location where) {
-  const void* site = std::bit_cast<const void*>(where);
-  if (name.empty()) return site;
-  auto* named = static_cast<named_site*>(alloc::frame_allocate(named_site_bytes(name.size())));
-  named->site = site;
-  named->length = static_cast<std::uint32_t>(name.size());
-  std::memcpy(named->text, name.data(), name.size());
-  return named;
+task_label& add_label(task_state& task, std::string_view name, local_values* locals) {
+  auto* label = static_cast<task_label*>(alloc::frame_allocate(task_label_bytes(name.size())));
+  label->site = std::bit_cast<const void*>(site_of(task));
+  label->locals = locals;
+  label->length = static_cast<std::uint32_t>(name.size());
+  std::memcpy(label->text, name.data(), name.size());
+  if (locals) share_locals(*locals);
+  task.about = label;
+  task.labelled = true;
+  task.nested = false;
+  return *label;
 }
 
-void free_about(const task_state& task) noexcept {
-  if (!task.named) return;
-  auto* name = const_cast<named_site*>(static_cast<const named_site*>(task.about));
-  alloc::frame_free(name, named_site_bytes(name->length));
+void label_task(task_state& fresh, std::string_view name, std::source_location where) {
+  fresh.about = std::bit_cast<const void*>(where);
+  local_values* const locals = this_loop->current ? locals_of(*this_loop->current) : nullptr;
+  if (!name.empty() || locals) add_label(fresh, name, locals);
+}
+
+void free_label(task_state& task) noexcept {
+  if (!task.labelled) return;
+  auto* label = const_cast<task_label*>(static_cast<const task_label*>(task.about));
+  if (label->locals) drop_locals(*label->locals);
+  task.about = label->site;
+  task.labelled = false;
+  alloc::frame_free(label, task_label_bytes(label->length));
 }
 
 task_state& make_task(frame_handle root, std::string_view name, std::source_location where) {
   task_state* made = nullptr;
   try {
     made = ::new (alloc::frame_allocate(sizeof(task_state))) task_state;
-    made->about = make_about(name, where);
+    label_task(*made, name, where);
   } catch (...) {
     if (made) alloc::frame_free(made, sizeof(task_state));
     root.destroy();
     throw;
   }
-  made->named = !name.empty();
   made->frame = root;
   made->references = 1;
-  begin_task(*made, *this_loop, made->about);
+  begin_task(*made, *this_loop);
   return *made;
 }
 
+namespace {
+
+// Nested children have what the task has in whose frame they live.
+const task_state& bearer_of(const task_state& task) noexcept {
+  const task_state* bearer = &task;
+  while (bearer->nested) bearer = static_cast<const task_state*>(bearer->about);
+  return *bearer;
+}
+
+}  // namespace
+
 std::string_view name_of(const task_state& task) noexcept {
-  if (!task.named) return {};
-  const auto* named = static_cast<const named_site*>(task.about);
-  return {named->text, named->length};
+  if (!task.labelled) return {};
+  const auto* label = static_cast<const task_label*>(task.about);
+  return {label->text, label->length};
 }
 
 std::source_location site_of(const task_state& task) noexcept {
-  const void* about = task.named ? static_cast<const named_site*>(task.about)->site : task.about;
-  return std::bit_cast<std::source_location>(about);
+  const task_state& bearer = bearer_of(task);
+  const void* site = bearer.labelled ? static_cast<const task_label*>(bearer.about)->site : bearer.about;
+  return std::bit_cast<std::source_location>(site);
+}
+
+local_values* locals_of(const task_state& task) noexcept {
+  const task_state& bearer = bearer_of(task);
+  return bearer.labelled ? static_cast<const task_label*>(bearer.about)->locals : nullptr;
+}
+
+void set_locals(task_state& task, local_values* locals) {
+  if (!task.labelled) {
+    if (!locals) return;
+    add_label(task, {}, nullptr);
+  }
+  auto* label = const_cast<task_label*>(static_cast<const task_label*>(task.about));
+  if (local_values* const before = std::exchange(label->locals, locals)) drop_locals(*before);
+}
+
+void start_eagerly(task_state& fresh) noexcept {
+  if (this_loop->depth >= max_await_depth) {
+    this_loop->ready.push(fresh, false);
+  } else {
+    start_inline(fresh);
+  }
+}
+
+void call_when_ended(task_state& task, callback_block& callback) {
+  if (task.now == phase::finished) return queue_callback(callback, false);
+  if (!task.has_callbacks) {
+    auto* list = ::new (alloc::frame_allocate(sizeof(callback_list))) callback_list;
+    list->joiner = std::exchange(task.on_end, list);
+    list->ended = [](end_hook& hook, task_state& ended) noexcept {
+      auto& mine = static_cast<callback_list&>(hook);
+      ended.has_callbacks = false;
+      while (!mine.callbacks.empty()) {
+        auto& next = static_cast<ready_callback&>(*mine.callbacks.pop().node);
+        queue_callback(static_cast<callback_block&>(next), false);
+      }
+      end_hook* const joiner = mine.joiner;
+      alloc::frame_free(&mine, sizeof(callback_list));
+      if (joiner) joiner->ended(*joiner, ended);
+    };
+    task.has_callbacks = true;
+  }
+  callback.loop = task.loop;
+  static_cast<callback_list*>(task.on_end)->callbacks.push(callback, true);
 }
 
 namespace {
@@ -131,7 +199,7 @@ void cancel_from_anywhere(task_state& task) noexcept {
 
 void report_unjoined(task_state& task, frame_handle root) noexcept {
   const auto handler = unjoined_failure.load(std::memory_order_relaxed);
-  handler(name_of(task), site_of(task), root.promise().error);
+  handler(name_of(task), site_of(task), root.promise().note.error());
 }
 
 void report_failed_callback(const std::exception_ptr& error) noexcept {

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 
+#include <axle/detail/wait_edges.hpp>
+
 namespace axle {
 
 namespace detail {
@@ -34,7 +36,20 @@ const detail::wait_kind mutex::lock_await::kind_of = {
           mine.of_.waiters_.give_up(mine);
         },
     .what = "mutex",
+    .whom =
+        [](const detail::wait_node& node, detail::wait_edges& into) {
+          const auto& mine = static_cast<const lock_await&>(static_cast<const detail::list_waiter&>(node));
+          mine.of_.add_holder(into);
+        },
 };
+
+void mutex::add_holder(detail::wait_edges& into) const {
+  if (holder_ == nobody || holder_ == somebody) {
+    into.or_else = true;
+  } else {
+    into.tasks.push_back(holder_);
+  }
+}
 
 // The next may be a condition's waiter, and may be there only to be ended.
 void mutex::pass_on() noexcept {
@@ -64,11 +79,17 @@ const detail::wait_kind condition::wait_await::relocking = {
     .complete = nullptr,
     .cancel = [](detail::wait_node&) noexcept {},
     .what = "condition: the mutex",
+    .whom =
+        [](const detail::wait_node& node, detail::wait_edges& into) {
+          static_cast<const wait_await&>(static_cast<const detail::list_waiter&>(node))
+              .lock_->add_holder(into);
+        },
 };
 const detail::wait_kind condition::wait_await::relocking_to_end = {
     .complete = [](detail::wait_node& node) noexcept { detail::this_loop->make_ready_to_end(*node.waiter); },
     .cancel = [](detail::wait_node&) noexcept {},
     .what = "condition: the mutex",
+    .whom = relocking.whom,
 };
 
 void condition::wait_await::want_mutex(bool then_end) noexcept {
@@ -184,6 +205,14 @@ const detail::wait_kind capacity_limiter::acquire_await::kind_of = {
           mine.of_.waiters_.give_up(mine);
         },
     .what = "capacity_limiter",
+    .whom =
+        [](const detail::wait_node& node, detail::wait_edges& into) {
+          const auto& mine = static_cast<const acquire_await&>(static_cast<const detail::list_waiter&>(node));
+          into.any_will_do = true;
+          into.or_else = mine.of_.lent_to_others_;
+          for (const borrower each : mine.of_.borrowers_)
+            into.tasks.push_back(static_cast<std::uint32_t>(each));
+        },
 };
 
 // There is room for everyone that waits, too: a token is handed over where nothing may fail.

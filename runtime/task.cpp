@@ -40,7 +40,7 @@ void unlink_from_all(loop_core& loop, task_state& task) noexcept {
 // A cancel reaches coroutines of another library as an exception; if it came all the way up, the task was cancelled.
 bool was_cut_by_exception(const task_state& task) noexcept {
   try {
-    std::rethrow_exception(task.frame.promise().error);
+    std::rethrow_exception(task.frame.promise().note.error());
   } catch (const cancelled&) {
     return true;
   } catch (...) {
@@ -129,9 +129,8 @@ void request_cancel(task_state& task) noexcept {
   }
 }
 
-void begin_task(task_state& task, loop_core& loop, const void* about) noexcept {
+void begin_task(task_state& task, loop_core& loop) noexcept {
   task.loop = &loop;
-  task.about = about;
   task.id = loop.next_id++;
   task.next_task = loop.all_tasks;
   if (loop.all_tasks) loop.all_tasks->prev_task = &task;
@@ -146,7 +145,7 @@ void drop_reference(task_state& task) noexcept {
     if (task.how == ending::error && !task.observed) report_unjoined(task, root);
     root.destroy();
   }
-  free_about(task);
+  free_label(task);
   alloc::frame_free(&task, sizeof(task_state));
 }
 

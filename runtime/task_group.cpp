@@ -6,7 +6,7 @@ namespace axle {
 using detail::child_task;
 using detail::ending;
 
-const detail::wait_kind task_group::kind_of = {nullptr, cancel_all, "task_group"};
+const detail::wait_kind task_group::kind_of = {nullptr, cancel_all, "task_group", whom};
 
 void task_group::begin_body() noexcept {
   adopt(body_);

@@ -3,7 +3,16 @@
 
 namespace axle::detail {
 
-const wait_kind timeout_family::kind_of = {nullptr, cancel_all, "with_timeout"};
+const wait_kind timeout_family::kind_of = {
+    .complete = nullptr,
+    .cancel = cancel_all,
+    .what = "with_timeout",
+    .whom =
+        [](const wait_node& node, wait_edges& into) {
+          whom(node, into);
+          into.or_else = !static_cast<const timeout_family&>(node).timed_out_;
+        },
+};
 
 const wait_kind timeout_family::alarm_kind = {
     .complete =

@@ -7,6 +7,13 @@ const wait_kind watch_list::kind_of = {
     .complete = nullptr,
     .cancel = [](wait_node& node) noexcept { this_loop->make_ready_to_end(*node.waiter); },
     .what = "wait",
+    .whom =
+        [](const wait_node& node, wait_edges& into) {
+          const auto& mine = static_cast<const watch_list&>(node);
+          for (const watched& each : mine.watched_)
+            if (!each.done) into.tasks.push_back(each.task->id);
+          into.any_will_do = mine.failure_too_ || mine.enough_ < mine.watched_.size();
+        },
 };
 
 watch_list::watch_list(std::vector<task_state*> tasks) : watched_(tasks.size()) {
@@ -24,15 +31,15 @@ watch_list::watch_list(std::vector<task_state*> tasks) : watched_(tasks.size()) 
     if (each.task->now == phase::finished) {
       note(each);
     } else {
-      AXLE_CHECK(each.task->on_end == nullptr, "this task is being joined already: one joiner at a time");
-      each.task->on_end = &each;
+      AXLE_CHECK(each.task->joiner() == nullptr, "this task is being joined already: one joiner at a time");
+      each.task->joiner() = &each;
     }
   }
 }
 
 watch_list::~watch_list() {
   for (watched& each : watched_)
-    if (!each.done) each.task->on_end = nullptr;
+    if (!each.done) each.task->joiner() = nullptr;
 }
 
 void watch_list::note(watched& which) noexcept {

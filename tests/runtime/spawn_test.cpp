@@ -228,5 +228,126 @@ TEST(spawn, a_value_can_be_joined_once) { EXPECT_DEATH(join_again(), "joined bef
 TEST(spawn, joining_oneself_is_a_check) { EXPECT_DEATH(join_oneself(), "cannot join itself"); }
 TEST(spawn, an_empty_handle_is_a_check) { EXPECT_DEATH(use_an_empty_handle(), "this join_handle is empty"); }
 
+void note(trace& log, const char* what) { log.emplace_back(what); }
+
+TEST(on_done, runs_in_order_before_the_joiner) {
+  on_sim([]() -> task<> {
+    trace log;
+    auto running = spawn(sleeps(1ms));
+    const auto joins = [&]() -> task<> {
+      co_await running;
+      log.emplace_back("joined");
+    };
+    running.on_done(note, std::ref(log), "first");
+    auto joiner = spawn(joins);
+    co_await yield();
+    running.on_done(note, std::ref(log), "second");
+    co_await joiner;
+    EXPECT_EQ(log, (trace{"first", "second", "joined"}));
+  });
+}
+
+TEST(on_done, runs_however_the_task_ended) {
+  on_sim([]() -> task<> {
+    trace log;
+    auto failing = spawn(fails_after(1ms, "no"));
+    auto cancelled = spawn(sleeps(1h));
+    failing.on_done(note, std::ref(log), "failed");
+    cancelled.on_done(note, std::ref(log), "cancelled");
+    cancelled.cancel();
+    co_await sleep(2ms);
+    EXPECT_EQ(log, (trace{"cancelled", "failed"}));
+    static_cast<void>(co_await failing.outcome());
+  });
+}
+
+TEST(on_done, of_a_task_that_has_ended_is_called_soon) {
+  on_sim([]() -> task<> {
+    trace log;
+    auto running = spawn(nothing());
+    co_await running;
+    running.on_done(note, std::ref(log), "late");
+    EXPECT_TRUE(log.empty());
+    co_await yield();
+    EXPECT_EQ(log, trace{"late"});
+  });
+}
+
+TEST(on_done, can_be_called_off_before_and_after_the_end) {
+  on_sim([]() -> task<> {
+    trace log;
+    auto running = spawn(sleeps(1ms));
+    auto before = running.on_done(note, std::ref(log), "before");
+    running.on_done(note, std::ref(log), "stays");
+    EXPECT_TRUE(before.cancel());
+    EXPECT_FALSE(before.cancel());
+    co_await sleep(2ms);
+    EXPECT_EQ(log, trace{"stays"});
+    auto after = running.on_done(note, std::ref(log), "after");
+    EXPECT_TRUE(after.cancel());
+    co_await yield();
+    EXPECT_EQ(log, trace{"stays"});
+  });
+}
+
+TEST(on_done, may_drop_the_handle_and_leaves_nothing_behind) {
+  on_sim([]() -> task<> {
+    int calls = 0;
+    auto running = spawn(sleeps(1ms));
+    running.on_done([&calls] { ++calls; });
+    running.detach();
+    co_await sleep(2ms);
+    EXPECT_EQ(calls, 1);
+    auto never = spawn(sleeps(1h));
+    never.on_done([&calls] { ++calls; });
+  });
+}
+
+task<> eager_steps(trace& log) {
+  log.emplace_back("begun");
+  co_await yield();
+  log.emplace_back("ended");
+}
+
+TEST(spawn, eagerly_runs_up_to_the_first_wait) {
+  on_sim([]() -> task<> {
+    trace log;
+    auto running = spawn(eager_steps(log), {.eager = true});
+    log.emplace_back("spawned");
+    EXPECT_EQ(running.state(), task_state::suspended);
+    co_await running;
+    EXPECT_EQ(log, (trace{"begun", "spawned", "ended"}));
+    auto ended = spawn(ready_value(7), {.name = "x", .eager = true});
+    EXPECT_TRUE(ended.done());
+    EXPECT_EQ(co_await ended, 7);
+    auto failed = spawn(fails_after(0s, "at once"), {.eager = true});
+    EXPECT_EQ(ending_of(co_await failed.outcome()), "at once");
+  });
+}
+
+task<> spawns_eagerly(int depth, int& deepest) {
+  deepest = std::max(deepest, depth);
+  if (depth == 10'000) co_return;
+  auto next = spawn(spawns_eagerly(depth + 1, deepest), {.eager = true});
+  co_await next;
+}
+
+TEST(spawn, eagerly_many_levels_deep_does_not_use_up_the_stack) {
+  int deepest = 0;
+  on_sim([&deepest]() -> task<> { co_await spawns_eagerly(0, deepest); });
+  EXPECT_EQ(deepest, 10'000);
+}
+
+TEST(spawn, eagerly_from_a_callback) {
+  on_sim([]() -> task<> {
+    trace log;
+    call_soon([&log] { spawn(eager_steps(log), {.eager = true}).detach(); });
+    co_await yield();
+    EXPECT_EQ(log, trace{"begun"});
+    co_await yield();
+    EXPECT_EQ(log, (trace{"begun", "ended"}));
+  });
+}
+
 }  // namespace
 }  // namespace axle::test

@@ -5,6 +5,7 @@
 #include <axle/call.hpp>
 #include <axle/clock.hpp>
 #include <axle/cores.hpp>
+#include <axle/debug.hpp>
 #include <axle/exception_group.hpp>
 #include <axle/first_of.hpp>
 #include <axle/future.hpp>
@@ -16,6 +17,7 @@
 #include <axle/io/tcp_listener.hpp>
 #include <axle/io/tcp_options.hpp>
 #include <axle/io/tcp_stream.hpp>
+#include <axle/inspect.hpp>
 #include <axle/outcome.hpp>
 #include <axle/parallel.hpp>
 #include <axle/result.hpp>
@@ -27,6 +29,7 @@
 #include <axle/sync.hpp>
 #include <axle/task.hpp>
 #include <axle/task_group.hpp>
+#include <axle/task_local.hpp>
 #include <axle/timeout.hpp>
 #include <axle/topology.hpp>
 #include <axle/wait.hpp>

@@ -34,8 +34,10 @@ class generator_promise : public promise_base {
  public:
   using value_type = std::remove_reference_t<T>;
 
+  explicit generator_promise(std::source_location of_coroutine = std::source_location::current()) noexcept
+      : promise_base(of_coroutine) {}
   async_generator<T> get_return_object() noexcept;
-  void return_void() const noexcept {}
+  void return_void() noexcept { note.ended(); }
 
   /// Back to who asked, as at the end of a frame; but the frame stays.
   struct yield_suspend {
@@ -125,7 +127,7 @@ class [[nodiscard]] async_generator {
       if (std::exchange(place.cut, false)) throw cancelled();
       if (!place.child) return nullptr;
       if (!place.child.done()) return of_.promise().current;
-      if (auto failed = std::exchange(of_.promise().error, nullptr)) std::rethrow_exception(failed);
+      if (auto failed = of_.promise().note.take_error()) std::rethrow_exception(failed);
       return nullptr;
     }
 

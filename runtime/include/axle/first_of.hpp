@@ -55,7 +55,11 @@ class first_family : public family {
     if (ended.how != ending::cancelled) mine.cancel_children();
     if (mine.all_ended()) mine.wake_parent(mine.failed_ || mine.winner_);
   }
-  static constexpr wait_kind kind_of = {nullptr, cancel_all, "first_of"};
+  static void any_of(const wait_node& node, wait_edges& into) {
+    whom(node, into);
+    into.any_will_do = true;
+  }
+  static constexpr wait_kind kind_of = {nullptr, cancel_all, "first_of", any_of};
 
   child_task* winner_ = nullptr;
   bool failed_ = false;

@@ -66,6 +66,7 @@ class future_state {
   /// Whether the caller is the one who may set it; then it must write the value and call finish().
   bool claim() noexcept { return !claimed_.exchange(true, std::memory_order_relaxed); }
   AXLE_EXPORT void finish() noexcept;
+  AXLE_EXPORT static void report_unread(const std::exception_ptr& error) noexcept;
 
  private:
   static void leave(wait_node& node) noexcept;
@@ -88,10 +89,18 @@ class future_value : public future_state {
     finish();
     return true;
   }
-  outcome<T>& get() noexcept { return became_; }
+  ~future_value() {
+    if (!looked_at_.load(std::memory_order_relaxed) && became_.error()) [[unlikely]]
+      report_unread(became_.error());
+  }
+  outcome<T>& get() noexcept {
+    looked_at_.store(true, std::memory_order_relaxed);
+    return became_;
+  }
 
  private:
   outcome<T> became_;
+  std::atomic<bool> looked_at_{false};  // by whoever waited: debug mode tells of failures that nobody saw
 };
 
 /// A counted reference.

@@ -63,7 +63,7 @@ class gather_family : public family {
     }
     if (mine.all_ended()) mine.wake_parent(mine.failed_ || !mine.cut_);
   }
-  static constexpr wait_kind kind_of = {nullptr, cancel_all, "gather"};
+  static constexpr wait_kind kind_of = {nullptr, cancel_all, "gather", whom};
 
   bool failed_ = false;
   bool cut_ = false;

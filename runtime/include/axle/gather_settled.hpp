@@ -29,7 +29,7 @@ class settled_family : public family {
     mine.cut_ |= ended.how == ending::cancelled;
     if (mine.all_ended()) mine.wake_parent(mine.failed_ || !mine.cut_);
   }
-  static constexpr wait_kind kind_of = {nullptr, cancel_all, "gather_settled"};
+  static constexpr wait_kind kind_of = {nullptr, cancel_all, "gather_settled", whom};
 
   bool failed_ = false;
   bool cut_ = false;

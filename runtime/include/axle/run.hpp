@@ -31,6 +31,8 @@ struct run_options {
   std::uint32_t buffers = 2'048;  ///< receive buffers of each core; memory is touched as the load needs it
   std::uint32_t buffer_bytes = 16'384;
   std::uint64_t seed = 0;  ///< of the "sim" driver
+  bool debug = false;      ///< warn of what is probably wrong, see debug.hpp; or AXLE_DEBUG=1
+  std::chrono::nanoseconds slow_callback = std::chrono::milliseconds(100);  ///< what debug warns of
 };
 
 namespace detail {
@@ -41,6 +43,7 @@ struct main_task : task_state, end_hook {
   main_task& operator=(const main_task&) = delete;
   ~main_task() {
     if (frame) frame.destroy();
+    free_label(*this);
   }
 };
 

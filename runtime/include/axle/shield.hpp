@@ -2,10 +2,13 @@
 #pragma once
 
 #include <coroutine>
+#include <cstdint>
 #include <functional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
+#include <axle/debug.hpp>
 #include <axle/detail/family.hpp>
 #include <axle/outcome.hpp>
 #include <axle/spawn.hpp>
@@ -18,13 +21,27 @@ namespace detail {
 /// While it lives, a cancel of the current task is noted but takes no effect.
 class shield_scope {
  public:
-  shield_scope() noexcept : task_(&need_task("shield")) { ++task_->shields; }
-  ~shield_scope() { --task_->shields; }
+  explicit shield_scope(std::source_location where = std::source_location::current()) noexcept
+      : task_(&need_task("shield")), where_(where) {
+    ++task_->shields;
+    if (debugging()) [[unlikely]]
+      since_ns_ = watch();
+  }
+  ~shield_scope() {
+    --task_->shields;
+    if (since_ns_) [[unlikely]]
+      report();
+  }
   shield_scope(const shield_scope&) = delete;
   shield_scope& operator=(const shield_scope&) = delete;
 
  private:
+  AXLE_EXPORT std::int64_t watch() const noexcept;
+  AXLE_EXPORT void report() const noexcept;
+
   task_state* task_;
+  std::int64_t since_ns_ = 0;  // debug
+  std::source_location where_;
 };
 
 /// Runs a body as a child that takes the parent's cancel, and always comes back with what became of it.
@@ -37,7 +54,7 @@ class body_family : public family {
   static void told(family& of, child_task&) noexcept {
     this_loop->make_ready(*static_cast<body_family&>(of).waiter);
   }
-  static constexpr wait_kind kind_of = {nullptr, cancel_all, "finally"};
+  static constexpr wait_kind kind_of = {nullptr, cancel_all, "finally", whom};
 };
 
 template <class T>
@@ -69,8 +86,8 @@ class checkpoint_await {
 
 /// Runs a task to its end whatever happens: a cancel that arrives meanwhile takes effect at the first await after it.
 template <class T>
-task<T> shield(task<T> work) {
-  const detail::shield_scope guard;
+task<T> shield(task<T> work, std::source_location where = std::source_location::current()) {
+  const detail::shield_scope guard(where);
   co_return co_await std::move(work);
 }
 

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <axle/call.hpp>
+#include <axle/detail/wait_edges.hpp>
 #include <axle/outcome.hpp>
 #include <axle/task.hpp>
 
@@ -20,6 +22,7 @@ namespace axle {
 /// How a task is spawned.
 struct spawn_options {
   std::string_view name = {};  ///< for people; copied
+  bool eager = false;          ///< runs at once, inside spawn, up to where it first waits
 };
 
 /// As in asyncio's diagram. `suspended` covers a task that has been woken and waits for its turn.
@@ -35,10 +38,13 @@ namespace detail {
 
 /// A new task around a coroutine that has not begun; in the list of all tasks, not yet queued.
 AXLE_EXPORT task_state& make_task(frame_handle root, std::string_view name, std::source_location where);
-/// What a task's `about` is to be: its site, or a block with its name and site. Throws std::bad_alloc.
-AXLE_EXPORT const void* make_about(std::string_view name, std::source_location where);
-AXLE_EXPORT void free_about(const task_state& task) noexcept;
-AXLE_EXPORT void release_handle(task_state& task) noexcept;  // any core
+/// Gives a new task its place of birth, its name, and the locals of the current task. Throws std::bad_alloc.
+AXLE_EXPORT void label_task(task_state& fresh, std::string_view name, std::source_location where);
+AXLE_EXPORT void free_label(task_state& task) noexcept;
+AXLE_EXPORT void start_eagerly(task_state& fresh) noexcept;
+struct callback_block;
+AXLE_EXPORT void call_when_ended(task_state& task, callback_block& callback);  // throws std::bad_alloc
+AXLE_EXPORT void release_handle(task_state& task) noexcept;                    // any core
 AXLE_EXPORT void cancel_from_anywhere(task_state& task) noexcept;
 AXLE_EXPORT std::string_view name_of(const task_state& task) noexcept;
 AXLE_EXPORT std::source_location site_of(const task_state& task) noexcept;
@@ -57,19 +63,20 @@ class join_await : public wait_node, public end_hook {
   void await_suspend(std::coroutine_handle<P> h) noexcept {
     if (joined_->now == phase::finished) return requeue(h);
     check_alone();
-    if (suspend_on(h, *this, "join_handle")) joined_->on_end = this;
+    if (suspend_on(h, *this, "join_handle")) joined_->joiner() = this;
   }
 
  protected:
   void check_alone() const noexcept {
-    AXLE_CHECK(joined_->on_end == nullptr, "this task is being joined already: one joiner at a time");
+    AXLE_CHECK(joined_->joiner() == nullptr, "this task is being joined already: one joiner at a time");
   }
   task_state* joined_;
 
  private:
   static void on_ended(end_hook& hook, task_state& ended) noexcept;
   static void on_cancel(wait_node& node) noexcept;
-  static constexpr wait_kind kind_of = {nullptr, on_cancel, "join"};
+  static void whom(const wait_node& node, wait_edges& into);
+  static constexpr wait_kind kind_of = {nullptr, on_cancel, "join", whom};
 };
 
 inline join_await::join_await(task_state& joined) noexcept : joined_(&joined) {
@@ -85,8 +92,12 @@ inline void join_await::on_ended(end_hook& hook, task_state&) noexcept {
 }
 inline void join_await::on_cancel(wait_node& node) noexcept {
   auto& self = static_cast<join_await&>(node);
-  self.joined_->on_end = nullptr;
+  self.joined_->joiner() = nullptr;
   this_loop->make_ready_to_end(*self.waiter);
+}
+
+inline void join_await::whom(const wait_node& node, wait_edges& into) {
+  into.tasks.push_back(static_cast<const join_await&>(node).joined_->id);
 }
 
 /// Values are moved to the joiner, so a second one would find an empty one. Errors and cancellations can be met again.
@@ -103,7 +114,7 @@ outcome<T> outcome_of(task_state& finished_task) {
   finished_task.observed = true;
   if (finished_task.how == ending::cancelled) return {};
   promise<T>& held = typed<T>(finished_task.frame).promise();
-  if (held.error) return outcome<T>(held.error);
+  if (held.note.holds_error()) return outcome<T>(held.note.error());
   if constexpr (std::is_void_v<T>) {
     return outcome<T>(std::in_place);
   } else if constexpr (std::is_reference_v<T>) {
@@ -168,6 +179,16 @@ class [[nodiscard("dropping the handle detaches the task; say so with .detach()"
     if (auto* task = std::exchange(task_, nullptr)) detail::release_handle(*task);
   }
 
+  /// Calls f(args...) as by call_soon when the task has ended; at once as by call_soon if it has. The callbacks of a task
+  /// run in the order in which they were added, before whoever joins it goes on. Throws std::bad_alloc.
+  template <class F, class... Args>
+  call_handle on_done(F f, Args... args) const {
+    auto& block = detail::make_callback(std::move(f), std::move(args)...);
+    call_handle handle(block);
+    detail::call_when_ended(owned(), block);
+    return handle;
+  }
+
   bool done() const noexcept { return owned().now == detail::phase::finished; }
   bool was_cancelled() const noexcept { return done() && task_->how == detail::ending::cancelled; }
   axle::task_state state() const noexcept { return static_cast<axle::task_state>(owned().now); }
@@ -201,7 +222,11 @@ join_handle<T> spawn(task<T> work, spawn_options options = {},
   detail::loop_core& loop = detail::need_loop("spawn");
   detail::task_state& made = detail::make_task(work.release(), options.name, where);
   join_handle<T> handle(made);
-  loop.ready.push(made, false);
+  if (options.eager) {
+    detail::start_eagerly(made);
+  } else {
+    loop.ready.push(made, false);
+  }
   return handle;
 }
 

@@ -14,11 +14,13 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
 #include <axle/alloc/frame_pool.hpp>
 #include <axle/check.hpp>
+#include <axle/detail/frame_note.hpp>
 #include <axle/detail/loop_core.hpp>
 #include <axle/detail/task_state.hpp>
 #include <axle/outcome.hpp>
@@ -57,12 +59,21 @@ struct final_await {
 
 struct promise_base {
   child_await* awaited_by = nullptr;  // null: the root of a task
-  std::exception_ptr error;           // what escaped from the coroutine
+  frame_note note;
+
+  explicit promise_base(std::source_location of_coroutine) noexcept : note(of_coroutine) {}
+
+  /// Passes on what is awaited, and notes where.
+  template <class A>
+  A&& await_transform(A&& awaited, std::source_location where = std::source_location::current()) noexcept {
+    note.awaits_at(where);
+    return static_cast<A&&>(awaited);
+  }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_await final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept { error = std::current_exception(); }
-  ending how() const noexcept { return error ? ending::error : ending::value; }  // of an ended coroutine
+  void unhandled_exception() noexcept { note.failed(std::current_exception()); }
+  ending how() const noexcept { return note.holds_error() ? ending::error : ending::value; }  // once ended
 
   static void* operator new(std::size_t bytes) {
     void* const frame = alloc::frame_allocate(bytes);
@@ -79,7 +90,8 @@ class promise : public promise_base {
   using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
 
  public:
-  promise() noexcept {}
+  explicit promise(std::source_location of_coroutine = std::source_location::current()) noexcept
+      : promise_base(of_coroutine) {}
   ~promise() {
     if (has_value_) value_.~stored();
   }
@@ -93,18 +105,20 @@ class promise : public promise_base {
   void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<stored, U>) {
     ::new (static_cast<void*>(&value_)) stored(std::forward<U>(value));
     has_value_ = true;
+    note.ended();
   }
   void return_value(T value) noexcept
     requires std::is_reference_v<T>
   {
     value_ = std::addressof(value);
     has_value_ = true;
+    note.ended();
   }
 
   /// The value moved out, or the exception thrown.
   T take() {
-    if (error) [[unlikely]]
-      std::rethrow_exception(error);
+    if (note.holds_error()) [[unlikely]]
+      std::rethrow_exception(note.error());
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else {
@@ -122,11 +136,13 @@ class promise : public promise_base {
 template <>
 class promise<void> : public promise_base {
  public:
+  explicit promise(std::source_location of_coroutine = std::source_location::current()) noexcept
+      : promise_base(of_coroutine) {}
   task<void> get_return_object() noexcept;
-  void return_void() const noexcept {}
+  void return_void() noexcept { note.ended(); }
   void take() const {
-    if (error) [[unlikely]]
-      std::rethrow_exception(error);
+    if (note.holds_error()) [[unlikely]]
+      std::rethrow_exception(note.error());
   }
 };
 
@@ -269,13 +285,13 @@ class [[nodiscard("a task runs only when it is awaited or spawned")]] task {
   task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
-      if (frame_) frame_.destroy();
+      if (frame_) detail::drop_unrun(frame_);
       frame_ = std::exchange(other.frame_, {});
     }
     return *this;
   }
   ~task() {
-    if (frame_) frame_.destroy();
+    if (frame_) detail::drop_unrun(frame_);
   }
 
   /// Runs the task inside the awaiting one; gives its value or throws its exception.

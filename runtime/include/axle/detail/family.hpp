@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <axle/detail/loop_core.hpp>
+#include <axle/detail/wait_edges.hpp>
 #include <axle/exception_group.hpp>
 #include <axle/task.hpp>
 
@@ -30,11 +31,11 @@ struct child_task : task_state, end_hook {
   explicit child_task(frame_handle root) noexcept { frame = root; }
   child_task(const child_task&) = delete;
   child_task& operator=(const child_task&) = delete;
-  ~child_task() {
-    if (frame) frame.destroy();
-  }
+  AXLE_EXPORT ~child_task();
 
-  std::exception_ptr error() const noexcept { return how == ending::error ? frame.promise().error : nullptr; }
+  std::exception_ptr error() const noexcept {
+    return how == ending::error ? frame.promise().note.error() : nullptr;
+  }
 
   family* of = nullptr;
   child_task* next_sibling = nullptr;
@@ -80,6 +81,8 @@ class family : public wait_node {
       this_loop->make_ready(*waiter);
     }
   }
+  /// For kinds: the children that have not ended.
+  AXLE_EXPORT static void whom(const wait_node& node, wait_edges& into);
   /// For kinds: cancelling the parent cancels the children, and the parent waits on.
   static void cancel_all(wait_node& node) noexcept { static_cast<family&>(node).cancel_children(); }
 

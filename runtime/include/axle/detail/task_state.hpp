@@ -35,6 +35,12 @@ struct end_hook {
   void (*ended)(end_hook&, task_state&) noexcept = nullptr;
 };
 
+/// The hook of a task with done-callbacks, in front of whoever joins it.
+struct callback_list : end_hook {
+  end_hook* joiner = nullptr;
+  ready_queue callbacks;
+};
+
 enum class phase : std::uint8_t { pending, running, suspended, finished };
 enum class ending : std::uint8_t { none, value, error, cancelled };
 
@@ -42,7 +48,8 @@ struct task_state : ready_node {
   frame_handle frame;  // to resume next; of a finished task: the root frame, which holds the outcome
   task_state* next_task = nullptr;  // all tasks of the loop
   task_state* prev_task = nullptr;
-  const void* about = nullptr;  // a source_location's data, or a named_site when `named`
+  const void* about =
+      nullptr;  // a source_location's data; a task_label if `labelled`; the parent task if `nested`
   end_hook* on_end = nullptr;
   loop_core* loop = nullptr;
   std::uint32_t id = 0;
@@ -55,8 +62,10 @@ struct task_state : ready_node {
   bool cancel_requested : 1 = false;  // asked for; level-triggered: stays
   bool unwinding : 1 = false;         // takes effect at the next run: frames are destroyed, not resumed
   bool foreign : 1 = false;           // suspended inside a coroutine of another library
-  bool named : 1 = false;
-  bool observed : 1 = false;  // its outcome was taken, so a failure is nobody else's to report
+  bool labelled : 1 = false;
+  bool nested : 1 = false;  // lives in its parent's frame, and has its parent's place of birth and locals
+  bool has_callbacks : 1 = false;  // on_end is a callback_list
+  bool observed : 1 = false;       // its outcome was taken, so a failure is nobody else's to report
 
   /// What a suspended task waits for; null when it has been woken. Shares its place with the link of the ready queue.
   wait_node* waiting() const noexcept {
@@ -68,19 +77,26 @@ struct task_state : ready_node {
     now = phase::suspended;
     next = reinterpret_cast<std::uintptr_t>(&on);
   }
+  /// Where whoever joins this task leaves its hook.
+  end_hook*& joiner() noexcept {
+    return has_callbacks ? static_cast<callback_list*>(on_end)->joiner : on_end;
+  }
   /// Whether the next await must end this task.
   bool must_end() const noexcept { return cancel_requested && shields == 0; }
 };
 
-/// The name of a task that has one, with its place of birth; made by spawn from the frame pool.
-struct named_site {
+struct local_values;
+
+/// What a task has that most have not: a name, or task_locals. From the frame pool.
+struct task_label {
   const void* site;
+  local_values* locals;
   std::uint32_t length;
   char text[1];
 };
 
-inline constexpr std::size_t named_site_bytes(std::size_t length) noexcept {
-  return sizeof(named_site) + length;
+inline constexpr std::size_t task_label_bytes(std::size_t length) noexcept {
+  return sizeof(task_label) + length;
 }
 
 }  // namespace axle::detail

@@ -8,13 +8,16 @@ namespace axle::detail {
 
 struct task_state;
 struct wait_node;
+struct wait_edges;
 
 /// A kind of wait. `complete` ends it (a timer is due, a driver is done with an operation); `cancel` asks for an
-/// early end and may finish at once or later through `complete`; `what` is the kind's name for people.
+/// early end and may finish at once or later through `complete`; `what` is the kind's name for people; `whom`, where tasks
+/// are known whose doing would end the wait, names them.
 struct wait_kind {
   void (*complete)(wait_node&) noexcept;
   void (*cancel)(wait_node&) noexcept;
   const char* what;
+  void (*whom)(const wait_node&, wait_edges&) = nullptr;
 };
 
 struct wait_node {

@@ -90,7 +90,10 @@ class capacity_limiter : detail::core_bound {
 
   /// `const auto token = co_await limiter.acquire();` O(borrowers), for the check.
   acquire_await acquire() noexcept { return {*this, this_task(), false}; }
-  acquire_await acquire_on_behalf_of(borrower by) noexcept { return {*this, by, true}; }
+  acquire_await acquire_on_behalf_of(borrower by) noexcept {
+    lent_to_others_ = true;
+    return {*this, by, true};
+  }
   /// An empty token if there is none.
   AXLE_EXPORT token try_acquire();
 
@@ -118,6 +121,7 @@ class capacity_limiter : detail::core_bound {
   std::size_t total_;
   std::vector<borrower> borrowers_;
   std::size_t waiting_for_others_ = 0;
+  bool lent_to_others_ = false;  // ever: then a borrower need not be a task
   detail::wait_list waiters_{"capacity_limiter"};
 };
 

@@ -116,6 +116,7 @@ class mutex : detail::core_bound {
     }
   }
   AXLE_EXPORT void pass_on() noexcept;
+  void add_holder(detail::wait_edges& into) const;
 
   static constexpr std::uint32_t nobody = 0, somebody = 0xFFFF'FFFF;
 
