@@ -85,7 +85,7 @@ AXLE_EXPORT void run_task(task_state& task) noexcept;        // a turn's share o
 AXLE_EXPORT void request_cancel(task_state& task) noexcept;  // on the owning core
 AXLE_EXPORT void begin_task(task_state& task, loop_core& loop) noexcept;  // joins all_tasks
 AXLE_EXPORT void drop_reference(task_state& task) noexcept;  // on the owning core; the last one frees it
-AXLE_EXPORT void drop_unrun(frame_handle frame) noexcept;  // of a task that was never awaited
+AXLE_EXPORT void drop_unrun(frame_handle frame) noexcept;    // of a task that was never awaited
 AXLE_EXPORT void start_inline(task_state& task) noexcept;  // runs a new task until it first suspends, nested
 AXLE_EXPORT void precise_now(loop_core& loop) noexcept;    // re-reads the clock into now_ns
 

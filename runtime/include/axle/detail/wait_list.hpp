@@ -25,9 +25,12 @@ struct waiting_statistics {
 
 namespace detail {
 
+/// Set by whoever waits: `kind` before suspend_on, `waiter` by it, the links by push_back.
 struct list_waiter : wait_node {
-  list_waiter* next = nullptr;
-  list_waiter* prev = nullptr;
+  list_waiter() noexcept : wait_node(when_waiting()) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+
+  list_waiter* next;
+  list_waiter* prev;
 };
 
 class wait_list {

@@ -20,9 +20,15 @@ struct wait_kind {
   void (*whom)(const wait_node&, wait_edges&) = nullptr;
 };
 
+/// For the wait_node of an awaiter that mostly need not wait: it is filled in only when it does.
+struct when_waiting {};
+
 struct wait_node {
-  const wait_kind* kind = nullptr;
-  task_state* waiter = nullptr;
+  wait_node() noexcept : kind(nullptr), waiter(nullptr) {}
+  explicit wait_node(when_waiting) noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+
+  const wait_kind* kind;
+  task_state* waiter;
 };
 
 }  // namespace axle::detail

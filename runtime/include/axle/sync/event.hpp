@@ -11,7 +11,7 @@ class event : detail::core_bound {
  public:
   class [[nodiscard]] wait_await : detail::list_waiter {
    public:
-    explicit wait_await(event& of) noexcept : of_(of) { kind = &kind_of; }
+    explicit wait_await(event& of) noexcept : of_(of) {}
     wait_await(const wait_await&) = delete;
     wait_await& operator=(const wait_await&) = delete;
 
@@ -22,6 +22,7 @@ class event : detail::core_bound {
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
       if (of_.set_) return detail::requeue(h);
+      kind = &kind_of;
       if (detail::suspend_on(h, *this, "event")) of_.waiters_.push_back(*this);
     }
     void await_resume() const { detail::throw_if_cut(); }

@@ -52,7 +52,7 @@ class mutex : detail::core_bound {
 
   class [[nodiscard]] lock_await : detail::list_waiter {
    public:
-    explicit lock_await(mutex& of) noexcept : of_(of) { kind = &kind_of; }
+    explicit lock_await(mutex& of) noexcept : of_(of) {}
     lock_await(const lock_await&) = delete;
     lock_await& operator=(const lock_await&) = delete;
 
@@ -71,6 +71,7 @@ class mutex : detail::core_bound {
       }
       AXLE_CHECK(of_.holder_ != task.id,
                  "this task holds this mutex already: it would wait for itself for ever");
+      kind = &kind_of;
       if (detail::suspend_on(h, *this, "mutex")) of_.waiters_.push_back(*this);
     }
     guard await_resume() const {

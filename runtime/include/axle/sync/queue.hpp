@@ -126,7 +126,9 @@ class queue_base : protected core_bound {
   AXLE_EXPORT static const wait_kind getter_kind;
   AXLE_EXPORT static const wait_kind putter_kind;
   struct waiter : list_waiter {
-    wait_list* in = nullptr;
+    waiter() noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+
+    wait_list* in;
   };
 
   std::size_t bound_;
@@ -148,10 +150,7 @@ class basic_queue : public detail::queue_base {
 
   class [[nodiscard]] get_await : waiter {
    public:
-    explicit get_await(basic_queue& of) noexcept : of_(of) {
-      kind = &getter_kind;
-      in = &of.getters_;
-    }
+    explicit get_await(basic_queue& of) noexcept : of_(of) {}
     get_await(const get_await&) = delete;
     get_await& operator=(const get_await&) = delete;
 
@@ -167,6 +166,8 @@ class basic_queue : public detail::queue_base {
         of_.take_into(got_);
         return detail::requeue_with_value(h);
       }
+      kind = &getter_kind;
+      in = &of_.getters_;
       if (detail::suspend_on(h, *this, "queue: get")) of_.getters_.push_back(*this);
     }
     result<T> await_resume() {
@@ -183,10 +184,7 @@ class basic_queue : public detail::queue_base {
 
   class [[nodiscard]] put_await : waiter {
    public:
-    put_await(basic_queue& of, T&& item) : of_(of), item_(std::move(item)) {
-      kind = &putter_kind;
-      in = &of.putters_;
-    }
+    put_await(basic_queue& of, T&& item) : of_(of), item_(std::move(item)) {}
     put_await(const put_await&) = delete;
     put_await& operator=(const put_await&) = delete;
 
@@ -202,6 +200,8 @@ class basic_queue : public detail::queue_base {
         put();
         return detail::requeue_with_value(h);
       }
+      kind = &putter_kind;
+      in = &of_.putters_;
       if (detail::suspend_on(h, *this, "queue: put")) of_.putters_.push_back(*this);
     }
     result<void> await_resume() const {

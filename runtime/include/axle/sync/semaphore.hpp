@@ -49,7 +49,7 @@ class semaphore : detail::core_bound {
 
   class [[nodiscard]] acquire_await : detail::list_waiter {
    public:
-    acquire_await(semaphore& of, std::size_t count) noexcept : of_(of), count_(count) { kind = &kind_of; }
+    acquire_await(semaphore& of, std::size_t count) noexcept : of_(of), count_(count) {}
     acquire_await(const acquire_await&) = delete;
     acquire_await& operator=(const acquire_await&) = delete;
 
@@ -68,6 +68,7 @@ class semaphore : detail::core_bound {
       AXLE_CHECK(count_ <= of_.bound_,
                  "%zu permits were asked for of a semaphore that never has more than %zu", count_,
                  of_.bound_);
+      kind = &kind_of;
       if (detail::suspend_on(h, *this, "semaphore")) of_.waiters_.push_back(*this);
     }
     permit await_resume() const {
