@@ -67,7 +67,6 @@ void future_state::finish() noexcept {
 }
 
 void future_state::report_unread(const std::exception_ptr& error) noexcept {
-  if (!debugging()) return;
   try {
     std::rethrow_exception(error);
   } catch (const broken_promise&) {  // nobody set it, and nobody asked

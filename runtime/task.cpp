@@ -52,7 +52,8 @@ bool was_cut_by_exception(const task_state& task) noexcept {
 void finish(task_state& task) noexcept {
   loop_core& loop = *task.loop;
   unlink_from_all(loop, task);
-  if (task.how == ending::error && task.cancel_requested && was_cut_by_exception(task)) {
+  // What a spawned task lets escape when one it joined was cancelled cancels it, too.
+  if (task.how == ending::error && (task.cancel_requested || task.references) && was_cut_by_exception(task)) {
     std::exchange(task.frame, {}).destroy();
     task.how = ending::cancelled;
   }
@@ -102,6 +103,7 @@ void run_task(task_state& task) noexcept {
     if (!unwind(task)) return settle(loop, task, nullptr);
     task.unwinding = false;
   }
+  loop.cut = task.unwinding;
   task.now = phase::running;
   resume_chain(loop, task.frame);
   settle(loop, task, nullptr);

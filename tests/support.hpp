@@ -79,6 +79,11 @@ auto on_sim(F f, run_options options = {}) {
 /// What happened, in order.
 using trace = std::vector<std::string>;
 
+/// `expected`, or so little more as the simulator's clock moves while tasks run.
+inline bool took(std::chrono::nanoseconds d, std::chrono::nanoseconds expected) {
+  return d >= expected && d < expected + 1ms;
+}
+
 /// Writes a line into a trace when its scope ends, however it ends.
 class noted {
  public:

@@ -349,5 +349,25 @@ TEST(spawn, eagerly_from_a_callback) {
   });
 }
 
+owning_task<std::size_t> length_of(std::string text) {
+  co_await yield();
+  co_return text.size();
+}
+TEST(owning_task, is_spawned_and_awaited_like_any) {
+  on_sim([]() -> task<> {
+    const std::size_t awaited = co_await length_of("abc");
+    EXPECT_EQ(awaited, 3U);
+    auto running = spawn(length_of("abcd"));
+    const std::size_t joined = co_await running;
+    EXPECT_EQ(joined, 4U);
+    auto made_there = spawn(length_of, std::string("abcde"));
+    const std::size_t made = co_await made_there;
+    EXPECT_EQ(made, 5U);
+    const auto [a, b] = co_await gather(length_of("a"), ready_value(1));
+    EXPECT_EQ(a, 1U);
+    EXPECT_EQ(b, 1);
+  });
+}
+
 }  // namespace
 }  // namespace axle::test

@@ -3,6 +3,7 @@
 
 #include <axle/async_generator.hpp>
 #include <axle/call.hpp>
+#include <axle/cancel_scope.hpp>
 #include <axle/clock.hpp>
 #include <axle/cores.hpp>
 #include <axle/debug.hpp>
@@ -19,6 +20,7 @@
 #include <axle/io/tcp_stream.hpp>
 #include <axle/inspect.hpp>
 #include <axle/outcome.hpp>
+#include <axle/owning_task.hpp>
 #include <axle/parallel.hpp>
 #include <axle/result.hpp>
 #include <axle/retry.hpp>

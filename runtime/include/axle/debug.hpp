@@ -1,10 +1,11 @@
 // Debug mode: warnings of what is probably wrong, for `run_options::debug` or AXLE_DEBUG=1. asyncio's debug mode.
 //
 // With it a run tells of: a task or callback that held its loop up for longer than `run_options::slow_callback`; a task that
-// was made and dropped without having been awaited or spawned; a future whose exception nobody looked at; a shield that
-// held a cancel up for that long; and, once a second, of tasks that wait for each other in a circle. Without it a circle is
-// told of only when its whole core has nothing else to wait for. Each warning is one line for the handler, by default on
-// stderr. Costs two looks at the clock for each task run.
+// was made and dropped without having been awaited or spawned; a shield that held a cancel up for that long; and, once a
+// second, of tasks that wait for each other in a circle. Costs two looks at the clock for each task run.
+//
+// Told of always: a future whose exception nobody looked at; and a circle of tasks on a core that has nothing else to wait for.
+// Each warning is one line for the handler, by default on stderr.
 #pragma once
 
 #include <atomic>

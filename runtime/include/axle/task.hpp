@@ -57,6 +57,38 @@ struct final_await {
   void await_resume() const noexcept {}
 };
 
+/// Whether `co_await a` asks `a` for its awaiter first.
+template <class A>
+concept has_co_await = requires(A&& a) { static_cast<A&&>(a).operator co_await(); } ||
+                       requires(A&& a) { operator co_await(static_cast<A&&>(a)); };
+
+#if defined(__clang__)
+template <class A>
+A& pass_on(A& awaiter) noexcept {
+  return awaiter;
+}
+#else
+/// g++ 12 copies an awaiter that await_transform returns by reference.
+template <class A>
+class awaiter_reference {
+ public:
+  explicit awaiter_reference(A& to) noexcept : to_(to) {}
+  bool await_ready() noexcept(noexcept(to_.await_ready())) { return to_.await_ready(); }
+  template <class P>
+  auto await_suspend(std::coroutine_handle<P> h) noexcept(noexcept(to_.await_suspend(h))) {
+    return to_.await_suspend(h);
+  }
+  decltype(auto) await_resume() noexcept(noexcept(to_.await_resume())) { return to_.await_resume(); }
+
+ private:
+  A& to_;
+};
+template <class A>
+awaiter_reference<A> pass_on(A& awaiter) noexcept {
+  return awaiter_reference<A>(awaiter);
+}
+#endif
+
 struct promise_base {
   child_await* awaited_by = nullptr;  // null: the root of a task
   frame_note note;
@@ -65,9 +97,14 @@ struct promise_base {
 
   /// Passes on what is awaited, and notes where.
   template <class A>
-  A&& await_transform(A&& awaited, std::source_location where = std::source_location::current()) noexcept {
+  decltype(auto) await_transform(A&& awaited,
+                                 std::source_location where = std::source_location::current()) noexcept {
     note.awaits_at(where);
-    return static_cast<A&&>(awaited);
+    if constexpr (has_co_await<A>) {
+      return static_cast<A&&>(awaited);
+    } else {
+      return pass_on(awaited);
+    }
   }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -220,10 +257,10 @@ void requeue(std::coroutine_handle<P> frame) noexcept {
 
 /// For await_resume in leaf awaiters: a foreign coroutine learns of the cancellation by exception.
 inline void throw_if_cut() {
-  task_state* task = this_loop->current;
-  if (task && task->foreign && task->unwinding) [[unlikely]] {
-    task->unwinding = false;
-    task->foreign = false;
+  if (this_loop->cut) [[unlikely]] {
+    this_loop->cut = false;
+    this_loop->current->unwinding = false;
+    this_loop->current->foreign = false;
     throw cancelled();
   }
 }

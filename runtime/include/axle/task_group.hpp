@@ -8,8 +8,11 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <exception>
 #include <functional>
+#include <optional>
 #include <source_location>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -20,6 +23,80 @@
 namespace axle {
 
 /// The open end of a scope: children are spawned through it. Belongs to its core; lives as long as its scope.
+class task_group;
+
+namespace detail {
+
+/// Between a child that is to say when it is ready and the task that waits for it. The waiting task has it; the child
+/// has a guard, which says that it has ended.
+class start_slot : public wait_node {
+ public:
+  start_slot(const start_slot&) = delete;
+  start_slot& operator=(const start_slot&) = delete;
+
+ protected:
+  start_slot() noexcept { kind = &kind_of; }
+  ~start_slot() = default;
+  void wake() noexcept {
+    told_ = true;
+    this_loop->make_ready(*waiter);
+  }
+  AXLE_EXPORT void take_failure();  // throws what the child failed with, if it did
+
+  child_task* child_ = nullptr;
+  std::exception_ptr error_;
+  bool told_ = false;  // or has ended
+
+ private:
+  friend class start_guard;
+  AXLE_EXPORT static const wait_kind kind_of;
+  AXLE_EXPORT void ended() noexcept;
+};
+
+/// Lives in the child's frame, from before it begins. Move-only.
+class start_guard {
+ public:
+  explicit start_guard(start_slot& of) noexcept : of_(&of) {}
+  start_guard(start_guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
+  start_guard& operator=(start_guard&&) = delete;
+  ~start_guard() {
+    if (of_) of_->ended();
+  }
+  /// To be told something, once; null when it was told or has gone.
+  start_slot* take() noexcept { return std::exchange(of_, nullptr); }
+  /// False: the waiting task has gone on, and the failure is the group's.
+  AXLE_EXPORT bool fail(std::exception_ptr error) noexcept;
+  /// The child is at its end; whoever still waits will never hear that it is ready.
+  AXLE_EXPORT void returned();
+
+ private:
+  start_slot* of_;
+};
+
+template <class T>
+class start_value;
+template <class T, class F, class... Args>
+class start_await;
+
+}  // namespace detail
+
+/// Given to a child by group.start, to say that it is ready: once, and while the child runs.
+template <class T = void>
+class ready_signal {
+ public:
+  explicit ready_signal(detail::start_guard& guard) noexcept : guard_(&guard) {}
+  /// `ready(value)`, or `ready()` for void.
+  template <class... Given>
+  void operator()(Given&&... value) {
+    detail::start_slot* const slot = guard_->take();
+    AXLE_CHECK(slot != nullptr, "a task says once that it is ready");
+    static_cast<detail::start_value<T>&>(*slot).set(std::forward<Given>(value)...);
+  }
+
+ private:
+  detail::start_guard* guard_;
+};
+
 class task_group : protected detail::family {
  public:
   /// Schedules a child; its value is dropped, its failure ends the group. In a group that is being cancelled the child
@@ -34,6 +111,14 @@ class task_group : protected detail::family {
     requires detail::makes_task<F, Args...>
   void spawn(F f, Args... args) {
     spawn(detail::call_owned(std::move(f), std::move(args)...));
+  }
+  /// Schedules f(ready, args...), which returns a task<>, and waits until it calls `ready(value)`; gives that value. If it
+  /// fails before, its exception is thrown here and the group goes on; if it returns before, std::logic_error is. Cancelled
+  /// while it waits, it cancels the child. trio's nursery.start.
+  ///     const auto port = co_await group.start<int>(serve, options);   // task<> serve(ready_signal<int>, options)
+  template <class T = void, class F, class... Args>
+  detail::start_await<T, F, Args...> start(F f, Args... args) {
+    return detail::start_await<T, F, Args...>(*this, std::move(f), std::move(args)...);
   }
   /// Ends every task of the group, the body included, quietly: with_task_group returns as if they had finished.
   AXLE_EXPORT void cancel() noexcept;
@@ -50,7 +135,10 @@ class task_group : protected detail::family {
   bool cancelled_ = false;
 
  private:
-  AXLE_EXPORT void add(detail::frame_handle root, std::string_view name, std::source_location where);
+  template <class T, class F, class... Args>
+  friend class detail::start_await;
+  AXLE_EXPORT detail::child_task& add(detail::frame_handle root, std::string_view name,
+                                      std::source_location where);
   AXLE_EXPORT static void told(family& of, detail::child_task& ended) noexcept;
   AXLE_EXPORT static const detail::wait_kind kind_of;
 
@@ -59,6 +147,82 @@ class task_group : protected detail::family {
 };
 
 namespace detail {
+
+template <class T>
+class start_value : public start_slot {
+ public:
+  template <class... Given>
+  void set(Given&&... value) {
+    value_.emplace(std::forward<Given>(value)...);
+    wake();
+  }
+
+ protected:
+  start_value() = default;
+  T take() {
+    take_failure();
+    return std::move(*value_);
+  }
+
+ private:
+  std::optional<T> value_;
+};
+template <>
+class start_value<void> : public start_slot {
+ public:
+  void set() noexcept { wake(); }
+
+ protected:
+  start_value() = default;
+  void take() { take_failure(); }
+};
+
+/// The child: what f makes of the signal, with its failure given to whoever waits, as long as somebody does.
+template <class T, class F, class... Args>
+task<> start_in_group(start_guard guard, F f, Args... args) {
+  std::exception_ptr failed;
+  try {
+    co_await std::invoke(f, ready_signal<T>(guard), std::move(args)...);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (!failed) {
+    guard.returned();
+  } else if (!guard.fail(failed)) {
+    std::rethrow_exception(failed);
+  }
+}
+
+template <class T, class F, class... Args>
+class [[nodiscard]] start_await : start_value<T> {
+ public:
+  start_await(task_group& group, F&& f, Args&&... args)
+      : group_(group), f_(std::move(f)), args_(std::move(args)...) {}
+
+  bool await_ready() {
+    if (need_task("group.start").must_end()) return false;
+    auto work = std::apply(
+        [this](Args&... args) {
+          return start_in_group<T, F, Args...>(start_guard(*this), std::move(f_), std::move(args)...);
+        },
+        args_);
+    this->child_ = &group_.add(work.release(), {}, std::source_location::current());
+    return false;
+  }
+  template <class P>
+  void await_suspend(std::coroutine_handle<P> h) noexcept {
+    static_cast<void>(suspend_on(h, *this, "group.start"));
+  }
+  T await_resume() {
+    throw_if_cut();
+    return this->take();
+  }
+
+ private:
+  task_group& group_;
+  F f_;
+  std::tuple<Args...> args_;
+};
 
 template <class F, class... Args>
 class group_await : task_group {

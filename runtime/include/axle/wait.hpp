@@ -58,6 +58,8 @@ class watch_list : public wait_node {
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) const noexcept {
       if (list_.satisfied()) return requeue(h);
+      AXLE_CHECK(!list_.waiter || list_.waiter->waiting() != &list_,
+                 "two tasks wait for the next of one as_completed: each needs its own");
       static_cast<void>(suspend_on(h, list_, "wait"));
     }
     void await_resume() const { throw_if_cut(); }

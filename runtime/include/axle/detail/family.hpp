@@ -73,6 +73,12 @@ class family : public wait_node {
     parent.suspend(handle_of(h), *this, !is_axle_promise<P>);
     if (parent.must_end()) cancel_children();
   }
+  /// The same for one that outlives the cancel of its parent.
+  template <class P>
+  void suspend_apart(std::coroutine_handle<P> h) noexcept {
+    waiter = this_loop->current;
+    waiter->suspend(handle_of(h), *this, !is_axle_promise<P>);
+  }
   /// The wait is over; `deliver`: there is something to give to the parent even if it is being cancelled.
   void wake_parent(bool deliver) noexcept {
     if (waiter->must_end() && !deliver) {

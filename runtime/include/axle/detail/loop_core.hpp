@@ -29,7 +29,9 @@ struct loop_core {
   frame_handle next_frame = {};   // the trampoline's: which frame of the current task to resume next
   unsigned depth = 0;             // of awaits that run nested on the native stack
   unsigned credit = 0;            // awaits that may still complete at once before the task must yield
-  std::int64_t now_ns;            // the clock, as read this turn
+  bool cut = false;       // the wait that is being left was called off inside another library's coroutine
+  std::uint64_t key = 0;  // see core_key
+  std::int64_t now_ns;    // the clock, as read this turn
   ready_queue ready;
   ready_queue microtasks;
   operation_list staged;
@@ -38,7 +40,6 @@ struct loop_core {
   std::size_t task_count = 0;
   std::size_t in_driver = 0;  // operations staged or in the driver, that must come back before the loop ends
   unsigned core = 0;
-  std::uint64_t key = 0;  // see core_key
   std::uint32_t next_id = 1;
   driver* drives = nullptr;
 
