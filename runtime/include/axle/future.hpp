@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <axle/detail/mailbox.hpp>
+#include <axle/detail/far_list.hpp>
 #include <axle/outcome.hpp>
 #include <axle/task.hpp>
 
@@ -29,16 +29,7 @@ class future;
 
 namespace detail {
 
-class future_state;
-
-/// A task that waits for something another thread may give it: woken by a message to its loop.
-struct far_waiter : wait_node, message {
-  loop_core* home = nullptr;
-  future_state* of = nullptr;
-  bool listed = false;  // under the state's lock; false once it is being woken
-  far_waiter* next_waiter = nullptr;
-  far_waiter* prev_waiter = nullptr;
-};
+inline constexpr wait_kind future_kind = {.complete = nullptr, .cancel = far_list::leave, .what = "future"};
 
 /// The part without the value. `ready_` is set after the value has been written, and never changes back.
 class future_state {
@@ -50,9 +41,8 @@ class future_state {
   bool ready() const noexcept { return ready_.load(std::memory_order_acquire); }
   AXLE_EXPORT void wait() noexcept;  // blocks the thread
 
-  /// Joins the list; false: it is ready, and the waiter has not joined. Any core.
-  AXLE_EXPORT bool enlist(far_waiter& waiter) noexcept;
-  AXLE_EXPORT static const wait_kind kind_of;
+  /// Whether it is ready; else the waiter has joined the list. Any core.
+  AXLE_EXPORT bool ready_or_join(far_waiter& waiter) noexcept;
 
   void add_reference() noexcept {
     references_.fetch_add(1, std::memory_order_relaxed);
@@ -69,12 +59,9 @@ class future_state {
   AXLE_EXPORT static void report_unread(const std::exception_ptr& error) noexcept;
 
  private:
-  static void leave(wait_node& node) noexcept;
-
   std::mutex lock_;
   std::condition_variable finished_;
-  far_waiter* first_ = nullptr;
-  far_waiter* last_ = nullptr;
+  far_list waiters_{lock_, "future"};
   std::atomic<int> references_{1};
   std::atomic<bool> claimed_{false};
   std::atomic<bool> ready_{false};
@@ -135,19 +122,15 @@ class future_await : far_waiter {
   using value_type = std::conditional_t<Move || std::is_void_v<T>, T, std::add_lvalue_reference_t<const T>>;
 
  public:
-  explicit future_await(future_link<T> state) noexcept : state_(std::move(state)) {
-    kind = &future_state::kind_of;
-  }
+  explicit future_await(future_link<T> state) noexcept : state_(std::move(state)) { kind = &future_kind; }
   future_await(const future_await&) = delete;
   future_await& operator=(const future_await&) = delete;
 
-  bool await_ready() noexcept { return (*state_).ready() && may_complete_now("future"); }
+  bool await_ready() noexcept { return (*state_).ready() && may_complete_now(kind->what); }
   template <class P>
   void await_suspend(std::coroutine_handle<P> h) noexcept {
     if ((*state_).ready()) return requeue(h);
-    if (!suspend_on(h, *this, "future")) return;
-    home = this_loop;
-    if (!(*state_).enlist(*this)) this_loop->make_ready(*waiter);
+    suspend_unless(h, *this, [this] { return (*state_).ready_or_join(*this); });
   }
   value_type await_resume() {
     throw_if_cut();

@@ -1,6 +1,7 @@
 // ring: a double-ended array that grows; what queues keep their items in.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <memory>
@@ -27,17 +28,22 @@ class ring {
   /// Throws std::bad_alloc, and then has not changed. Amortised O(1).
   void push_back(T&& item) {
     if (size() == room_) [[unlikely]]
-      grow();
+      grow(size() + 1);
     std::construct_at(&at(end_), std::move(item));
     ++end_;
+  }
+  /// Makes room for `count` items in all: until then push_back() does not throw. Throws std::bad_alloc, and then has not
+  /// changed.
+  void reserve(std::size_t count) {
+    if (count > room_) grow(count);
   }
   void pop_front() noexcept { std::destroy_at(&at(first_++)); }
   void pop_back() noexcept { std::destroy_at(&at(--end_)); }
 
  private:
   T& at(std::size_t place) noexcept { return items_[place & (room_ - 1)]; }
-  void grow() {
-    const std::size_t more = room_ ? room_ * 2 : 8;
+  void grow(std::size_t least) {
+    const std::size_t more = std::bit_ceil(std::max<std::size_t>(least, 8));
     T* const larger = std::allocator<T>().allocate(more);
     std::size_t count = 0;
     for (; !empty(); pop_front()) std::construct_at(larger + count++, std::move(front()));
