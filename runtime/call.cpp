@@ -3,6 +3,7 @@
 
 #include <exception>
 
+#include <axle/detail/object_timer.hpp>
 #include <axle/spawn.hpp>
 #include "loop.hpp"
 
@@ -60,8 +61,10 @@ void call_off(callback_block& block) noexcept {
   if (block.loop->wheel.disarm(block)) drop_callback(block);
 }
 
-// When the loop ends: only callbacks are left in the wheel, for every task has ended.
+// When the loop ends: only callbacks and objects' timers are left in the wheel, for every task has ended. The object may
+// live on, with its timer disarmed.
 void drop_timed_call(timer_node& armed) noexcept {
+  if (armed.kind == &object_timer::kind_of) return;
   AXLE_CHECK(armed.kind == &timed_call, "a timer of kind \"%s\" outlived its task", armed.kind->what);
   drop_uncalled(static_cast<callback_block&>(armed));
 }

@@ -6,11 +6,15 @@
 #include <axle/sync/capacity_limiter.hpp>
 #include <axle/sync/channel.hpp>
 #include <axle/sync/condition.hpp>
+#include <axle/sync/delay_queue.hpp>
 #include <axle/sync/event.hpp>
+#include <axle/sync/expiring_map.hpp>
 #include <axle/sync/mutex.hpp>
 #include <axle/sync/once.hpp>
 #include <axle/sync/oneshot.hpp>
 #include <axle/sync/queue.hpp>
 #include <axle/sync/semaphore.hpp>
 #include <axle/sync/shared_mutex.hpp>
+#include <axle/sync/singleflight.hpp>
+#include <axle/sync/token_bucket.hpp>
 #include <axle/sync/watch.hpp>

@@ -44,14 +44,18 @@ class wait_list {
 
   bool empty() const noexcept { return first_ == nullptr; }
   list_waiter* front() const noexcept { return first_; }
+  list_waiter* back() const noexcept { return last_; }
   const waiting_statistics& statistics() const noexcept { return statistics_; }
   const char* what() const noexcept { return what_; }
 
-  void push_back(list_waiter& waiter) noexcept {
-    waiter.next = nullptr;
-    waiter.prev = last_;
-    (last_ ? last_->next : first_) = &waiter;
-    last_ = &waiter;
+  void push_back(list_waiter& waiter) noexcept { insert_before(nullptr, waiter); }
+  /// Null: at the end.
+  void insert_before(list_waiter* place, list_waiter& waiter) noexcept {
+    list_waiter*& back_link = place ? place->prev : last_;
+    waiter.next = place;
+    waiter.prev = back_link;
+    (waiter.prev ? waiter.prev->next : first_) = &waiter;
+    back_link = &waiter;
     ++statistics_.total;
     if (++statistics_.now > statistics_.most) statistics_.most = statistics_.now;
   }
