@@ -364,5 +364,53 @@ TEST(mapping, all_tasks) {
   });
 }
 
+TEST(mapping, channels) {
+  on_sim([]() -> task<> {
+    channel<int> items(4);
+    static_cast<void>(co_await items.put(1));
+    const auto item = co_await items.get();
+    EXPECT_EQ(item.value(), 1);
+    auto [sender, receiver] = oneshot<int>();
+    static_cast<void>(sender.send(2));
+    const auto once = co_await receiver.get();
+    EXPECT_EQ(once.value(), 2);
+    broadcast<int> news(4);
+    auto reader = news.subscribe();
+    static_cast<void>(news.send(3));
+    const auto heard = co_await reader.get();
+    EXPECT_EQ(heard.value(), 3);
+    axle::watch<int> latest(0);
+    auto watcher = latest.watcher();
+    static_cast<void>(latest.set(4));
+    const auto newest = co_await watcher.changed();
+    EXPECT_EQ(newest.value(), 4);
+  });
+}
+
+task<int> counts(int& calls) {
+  ++calls;
+  co_await sleep(1s);
+  co_return calls;
+}
+TEST(mapping, limits) {
+  on_sim([]() -> task<> {
+    token_bucket bucket({.per_second = 10, .burst = 1});
+    const auto start = clock::now();
+    co_await bucket.acquire();
+    co_await bucket.acquire();
+    EXPECT_TRUE(took(clock::now() - start, 100ms));
+    singleflight<std::string, int> flights;
+    int calls = 0;
+    const auto [a, b] = co_await gather(flights.run("key", counts, std::ref(calls)),
+                                        flights.run("key", counts, std::ref(calls)));
+    EXPECT_EQ(a + b, 2);
+    EXPECT_EQ(calls, 1);
+    delay_queue<int> later(4);
+    static_cast<void>(co_await later.put(7, 1s));
+    const auto due = co_await later.get();
+    EXPECT_EQ(due.value(), 7);
+  });
+}
+
 }  // namespace
 }  // namespace axle::test

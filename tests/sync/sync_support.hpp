@@ -25,6 +25,13 @@ inline task<> rounds(int count) {
   for (int i = 0; i < count; ++i) co_await yield();
 }
 
+/// When the timer fired that let this task go on: a turn over the simulator takes some time of its own, up to a microsecond.
+inline clock::time_point woken_at() { return clock::time_point(clock::duration(detail::this_loop->now_ns)); }
+/// The same time, but for the time that a few turns take.
+inline bool about(std::chrono::nanoseconds is, std::chrono::nanoseconds expected) {
+  return is > expected - 20us && is < expected + 20us;
+}
+
 // Takes `count` permits, says so, and keeps them for `d`.
 inline task<> holds(semaphore& of, std::size_t count, std::chrono::nanoseconds d, trace& log,
                     std::string name) {

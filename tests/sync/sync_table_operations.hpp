@@ -560,6 +560,13 @@ class queue_put final : public subject {
   std::size_t put_ = 0, taken_ = 0;
 };
 
+// The waiting of a delay_queue is a queue's when everything is due at once.
+struct delay_queue_at_once : delay_queue<int> {
+  using delay_queue::delay_queue;
+  auto put(int item) { return delay_queue::put(item, 0s); }
+  auto try_put(int item) { return delay_queue::try_put(item, 0s); }
+};
+
 class queue_join final : public subject {
  public:
   task<> block() override {

@@ -379,6 +379,8 @@ const operation_row operations[] = {
     {"priority_queue_put", make<queue_put<priority_queue<int>>>},
     {"lifo_queue_get", make<queue_get<lifo_queue<int>>>},
     {"lifo_queue_put", make<queue_put<lifo_queue<int>>>},
+    {"delay_queue_get", make<queue_get<delay_queue_at_once>>},
+    {"delay_queue_put", make<queue_put<delay_queue_at_once>>},
     {"once_call", make<once_call<false>>},
     {"once_value_get", make<once_call<true>>},
 };
