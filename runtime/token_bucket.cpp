@@ -85,9 +85,12 @@ bool token_bucket::can_give(std::size_t tokens, int priority, std::int64_t now_n
   return due_ns(tokens, now_ns) <= now_ns;
 }
 
+// A bucket that became full within this nanosecond has lost nothing: who waited for that could not be served sooner.
 void token_bucket::take(std::size_t tokens, std::int64_t now_ns) noexcept {
   const parts now = parts{now_ns} * nanosecond_;
-  full_at_ = std::min(std::max(full_at(now_ns), now) + static_cast<parts>(tokens) * token_, now + fill_);
+  parts from = full_at(now_ns);
+  if (from <= now - nanosecond_) from = now;
+  full_at_ = std::min(from + static_cast<parts>(tokens) * token_, now + fill_);
   given_ += tokens;
 }
 
@@ -98,13 +101,13 @@ void token_bucket::give(std::size_t tokens, std::int64_t now_ns) noexcept {
   if (!waiters_.empty()) serve(now_ns);
 }
 
-void token_bucket::enlist(acquire_await& waiter, std::int64_t now_ns) noexcept {
+void token_bucket::enlist(acquire_await& asking, std::int64_t now_ns) noexcept {
   detail::list_waiter* place = nullptr;
   for (detail::list_waiter* each = waiters_.back();
-       each && static_cast<acquire_await*>(each)->priority_ < waiter.priority_; each = each->prev)
+       each && static_cast<acquire_await*>(each)->priority_ < asking.priority_; each = each->prev)
     place = each;
-  waiters_.insert_before(place, waiter);
-  if (waiters_.front() == &waiter) serve(now_ns);
+  waiters_.insert_before(place, asking);
+  if (waiters_.front() == &asking) serve(now_ns);
 }
 
 void token_bucket::serve(std::int64_t now_ns) noexcept {

@@ -266,7 +266,8 @@ TEST(singleflight, one_who_waited_for_the_end_and_is_cancelled_then_begins_nothi
     const auto next = spawn(asks(of, in, "a", 5ms));
     co_await yield();
     auto cancels = [&]() -> task<> {
-      co_await one.outcome();
+      const auto became = co_await one.outcome();
+      EXPECT_TRUE(became.is_cancelled());
       next.cancel();
     };
     co_await cancels();

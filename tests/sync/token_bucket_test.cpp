@@ -235,19 +235,27 @@ TEST(token_bucket, a_wait_that_times_out_takes_nothing_and_one_that_is_served_wi
 TEST(token_bucket, with_another_rate_waiters_are_timed_anew) {
   on_sim([]() -> task<> {
     token_bucket bucket({.per_second = 10, .burst = 1});
-    co_await bucket.acquire();
     passages log;
+    const auto start = clock::now();
+    const auto since = [start] { return (clock::now() - start).count(); };
+    co_await bucket.acquire();
     for (int i = 0; i < 4; ++i) spawn(takes(bucket, 1, 0, log, std::to_string(i))).detach();
-    co_await sleep(50ms);  // half a token
+    co_await sleep(50ms);
+    const std::int64_t first_ns = since();  // half a token has come
     bucket.set_rate({.per_second = 1000, .burst = 1});
     EXPECT_EQ(bucket.rate().per_second, 1000);
-    co_await sleep(1500us);  // one, and gone, and there is another
+    const std::int64_t zero_ns = first_ns + (100'000'000 - first_ns + 99) / 100;
+    co_await sleep(1500us);
+    const std::int64_t second_ns = since();  // one more has, and part of another
     bucket.set_rate({.per_second = 3, .burst = 1});
-    co_await sleep(1s);
-    EXPECT_EQ(log.all, (std::vector<passage>{{"0", 50'500'000},
-                                             {"1", 51'500'000},
-                                             {"2", 51'500'000 + 333'333'334},
-                                             {"3", 51'500'000 + 666'666'667}}));
+    co_await sleep(2s);
+    REQUIRE_IN_TASK(log.all.size() == 4);
+    EXPECT_EQ(log.all[0], (passage{"0", zero_ns}));
+    EXPECT_EQ(log.all[1], (passage{"1", zero_ns + 1'000'000}));
+    const auto missing = static_cast<double>(zero_ns + 2'000'000 - second_ns) / 1e6;
+    EXPECT_NEAR(static_cast<double>(log.all[2].at_ns), static_cast<double>(second_ns) + missing * 1e9 / 3,
+                400);
+    EXPECT_NEAR(static_cast<double>(log.all[3].at_ns - log.all[2].at_ns), 1e9 / 3, 1);
   });
 }
 

@@ -288,7 +288,7 @@ class delay_queue : public detail::delay_queue_base {
   }
 
   // Throws std::bad_alloc only if there were never so many in it before.
-  key add(T&& item, std::int64_t deadline_ns) {
+  key add(T&& item, std::int64_t when_ns) {
     heap_.make_room();
     if (!free_) {
       free_ = &entries_.emplace_back();
@@ -296,7 +296,7 @@ class delay_queue : public detail::delay_queue_base {
     }
     free_->item.emplace(std::move(item));
     entry& added = *std::exchange(free_, free_->next_free);
-    added.deadline_ns = deadline_ns;
+    added.deadline_ns = when_ns;
     note_pushed(added);
     return key_of(added.slot, added.number);
   }
@@ -308,8 +308,8 @@ class delay_queue : public detail::delay_queue_base {
     taken.item.reset();
     taken.next_free = std::exchange(free_, &taken);
     if (!putters_.empty() && heap_.size() < bound_) {
-      auto& next = static_cast<put_await&>(*putters_.front());
-      next.taken_ = add(std::move(next.item_), next.deadline_ns_);
+      auto& putter = static_cast<put_await&>(*putters_.front());
+      putter.taken_ = add(std::move(putter.item_), putter.deadline_ns_);
       putters_.wake_front();
     }
     set_timer();
@@ -320,9 +320,9 @@ class delay_queue : public detail::delay_queue_base {
   // What is due goes to those who wait.
   void serve(std::int64_t now_ns) noexcept {
     while (!getters_.empty() && has_due(now_ns)) {
-      auto& next = static_cast<get_await&>(*getters_.front());
+      auto& getter = static_cast<get_await&>(*getters_.front());
       getters_.wake_front();
-      take_first_into(next.got_);
+      take_first_into(getter.got_);
     }
     set_timer();
   }

@@ -90,7 +90,7 @@ class token_bucket : detail::core_bound, detail::object_timer {
   AXLE_EXPORT void check(std::size_t tokens) const noexcept;
   AXLE_EXPORT bool can_give(std::size_t tokens, int priority, std::int64_t now_ns) const noexcept;
   AXLE_EXPORT void give(std::size_t tokens, std::int64_t now_ns) noexcept;
-  AXLE_EXPORT void enlist(acquire_await& waiter, std::int64_t now_ns) noexcept;
+  AXLE_EXPORT void enlist(acquire_await& asking, std::int64_t now_ns) noexcept;
   void pace(token_rate rate) noexcept;
   void serve(std::int64_t now_ns) noexcept;
   void take(std::size_t tokens, std::int64_t now_ns) noexcept;
