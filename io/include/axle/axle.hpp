@@ -12,13 +12,13 @@
 #include <axle/future.hpp>
 #include <axle/gather.hpp>
 #include <axle/gather_settled.hpp>
+#include <axle/inspect.hpp>
 #include <axle/io/address.hpp>
 #include <axle/io/buffer.hpp>
 #include <axle/io/http.hpp>
 #include <axle/io/tcp_listener.hpp>
 #include <axle/io/tcp_options.hpp>
 #include <axle/io/tcp_stream.hpp>
-#include <axle/inspect.hpp>
 #include <axle/outcome.hpp>
 #include <axle/owning_task.hpp>
 #include <axle/parallel.hpp>
