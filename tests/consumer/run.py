@@ -3,11 +3,13 @@
 
     run.py PREFIX      where axle was installed, with its libraries in PREFIX/lib
 
-Shared and static, with both compilers, from a directory outside the tree, so that nothing of the tree can be found.
+Shared and static, with both compilers, from a directory outside the tree, so that nothing of the tree can be found. And
+the programs of README.md, not optimised: nothing is inlined then, so that whatever the library does not export is missed.
 """
 
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +20,18 @@ from cases import Cases  # noqa: E402
 from compilers import COMPILERS, run  # noqa: E402
 
 PROGRAM = pathlib.Path(__file__).resolve().parent / "main.cpp"
+README = PROGRAM.parents[2] / "README.md"
+
+
+def readme_problem(compiler, program, prefix, directory):
+    """Why a program of README.md does not compile and link, or None."""
+    environment = os.environ | {"PKG_CONFIG_PATH": f"{prefix}/lib/pkgconfig"}
+    status, flags = run(["pkg-config", "--cflags", "--libs", "axle"], env=environment)
+    if status:
+        return flags
+    pathlib.Path(directory, "readme.cpp").write_text(program)
+    status, output = run([compiler, "-O0", "readme.cpp", *flags.split(), "-o", "readme"], cwd=directory)
+    return output if status else None
 
 
 def problem_with(compiler, linkage, prefix, directory):
@@ -47,6 +61,9 @@ def main(prefix):
         for compiler in COMPILERS:
             for linkage in ["shared", "static"]:
                 cases.add(f"{linkage} with {compiler}", problem_with(compiler, linkage, prefix, directory))
+            for number, program in enumerate(re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL), 1):
+                cases.add(f"program {number} of README.md with {compiler}",
+                          readme_problem(compiler, program, prefix, directory))
     cases.finish()
 
 

@@ -1,4 +1,4 @@
-// must not compile: deleted (operator 'co_await'|function .*operator co_await\(\) &)
+// must not compile: a named task is awaited as
 // A task can be awaited once, so awaiting a named one says that it is given up.
 #include <utility>
 

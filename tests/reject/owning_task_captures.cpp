@@ -3,13 +3,14 @@
 #include <axle/owning_task.hpp>
 #include <axle/spawn.hpp>
 
+axle::owning_task<int> itself(int given) { co_return given; }
+
 axle::task<> use(int value) {
 #ifdef MISUSE
   const auto body = [value]() -> axle::owning_task<int> { co_return value; };
   auto running = axle::spawn(body());
 #else
-  const auto body = [](int given) -> axle::owning_task<int> { co_return given; };
-  auto running = axle::spawn(body(value));
+  auto running = axle::spawn(itself(value));
 #endif
   const int result = co_await running;
   static_cast<void>(result);

@@ -46,7 +46,7 @@ class remote_call : public wait_node {
   }
 
  protected:
-  explicit remote_call(unsigned core) noexcept;
+  AXLE_EXPORT explicit remote_call(unsigned core) noexcept;
 
   struct carried : message {
     remote_call* call;

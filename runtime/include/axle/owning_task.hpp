@@ -2,7 +2,8 @@
 //
 //     owning_task<int> count(std::string text);        // fine: by value
 //     owning_task<int> count(const std::string& text); // does not compile: the text may be gone before the task runs
-//     auto f = [x]() -> owning_task<int> { ... };      // does not compile: the task does not keep the lambda alive
+//     auto f = [x]() -> owning_task<int> { ... };      // does not compile: the task does not keep the lambda alive (and
+//                                                      // what a lambda captures is not known while its body is compiled)
 //
 // For coroutines that are spawned, sent to another core, or kept. A plain task<T> may borrow what outlives it: a child that
 // is awaited at once, or one of a group whose scope holds what it uses. Converts to task<T>.
@@ -23,23 +24,18 @@ class owning_task;
 
 namespace detail {
 
-/// A lambda without captures, or a stateless function object, is its own first parameter, by reference: harmless.
-template <class Parameter>
-inline constexpr bool is_stateless = std::is_empty_v<std::remove_cvref_t<Parameter>>;
-
 template <class Parameter>
 inline constexpr bool is_owned =
-    is_stateless<Parameter> ||
-    (!std::is_reference_v<Parameter> &&
-     (!std::is_pointer_v<Parameter> || std::is_function_v<std::remove_pointer_t<Parameter>>) &&
-     !std::is_same_v<std::remove_cv_t<Parameter>, std::string_view>);
+    !std::is_reference_v<Parameter> &&
+    (!std::is_pointer_v<Parameter> || std::is_function_v<std::remove_pointer_t<Parameter>>) &&
+    !std::is_same_v<std::remove_cv_t<Parameter>, std::string_view>;
 
 template <class T, class... Parameters>
 class owning_promise : public promise<T> {
-  static_assert((is_owned<Parameters> && ...),
-                "owning_task: every parameter must be taken by value (no reference, pointer or string_view), "
-                "and a lambda "
-                "must capture nothing: pass what it needs as parameters");
+  static_assert(
+      (is_owned<Parameters> && ...),
+      "owning_task: every parameter must be taken by value (no reference, pointer or string_view), and the "
+      "coroutine must be a function: a lambda or member function would borrow its object");
 
  public:
   explicit owning_promise(std::source_location of_coroutine = std::source_location::current()) noexcept

@@ -32,6 +32,11 @@ class task;
 
 namespace detail {
 
+template <class>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+
 // g++ before 12.3 lays out wrongly, and miscompiles in silence, the frame of a coroutine that awaits inside a condition
 // (if, while, for, switch) and declares no variable in its outermost block (GCC bug 106188): the frame is then 8 bytes or
 // more further on than it says. Such a frame is found out when it is made.
@@ -99,6 +104,8 @@ struct promise_base {
   template <class A>
   decltype(auto) await_transform(A&& awaited,
                                  std::source_location where = std::source_location::current()) noexcept {
+    static_assert(!std::is_lvalue_reference_v<A> || !is_task<std::remove_cvref_t<A>>,
+                  "a named task is awaited as `co_await std::move(t)`: it can be awaited once");
     note.awaits_at(where);
     if constexpr (has_co_await<A>) {
       return static_cast<A&&>(awaited);
@@ -373,11 +380,6 @@ void final_await::await_suspend(std::coroutine_handle<P> ended) const noexcept {
   task.how = mine.how();
   task.now = phase::finished;
 }
-
-template <class>
-inline constexpr bool is_task = false;
-template <class T>
-inline constexpr bool is_task<task<T>> = true;
 
 }  // namespace detail
 

@@ -67,7 +67,7 @@ class [[nodiscard]] accept_await : public axle::detail::wait_node {
 /// drained first.
 class server_state : axle::detail::family {
  public:
-  explicit server_state(const serve_options& options) noexcept;
+  AXLE_EXPORT explicit server_state(const serve_options& options) noexcept;
 
   bool full() const noexcept { return count_ >= options_.max_connections; }
   AXLE_EXPORT void start(task<> handler);

@@ -167,8 +167,8 @@ class channel {
 
   class [[nodiscard]] put_await : public enter_await {
    public:
-    put_await(channel& of, T&& item) noexcept
-        : enter_await(of, detail::channel_put_kind, &item_), item_(std::move(item)) {}
+    put_await(channel& of, T&& given) noexcept
+        : enter_await(of, detail::channel_put_kind, &item_), item_(std::move(given)) {}
     result<void> await_resume() const {
       if (!this->was_let_in()) return fail(errc::broken_pipe);
       return {};
