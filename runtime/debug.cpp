@@ -50,7 +50,10 @@ void loop::run_item_timed(ready_queue::item next) noexcept {
   if (!next.is_callback) {
     const auto& task = static_cast<const task_state&>(*next.node);
     const std::string_view name = name_of(task);
-    const std::source_location from = task.frame.promise().note.where(), born = site_of(task);
+    // Of another library's frame nothing is known.
+    const std::source_location from =
+        task.foreign ? std::source_location() : task.frame.promise().note.where();
+    const std::source_location born = site_of(task);
     std::snprintf(who, sizeof who, "task #%u \"%.*s\" (spawned at %s:%u), which went on from %s:%u,", task.id,
                   static_cast<int>(name.size()), name.data(), born.file_name(), born.line(), from.file_name(),
                   from.line());

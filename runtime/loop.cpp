@@ -95,7 +95,8 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
   } else {
     until_ns = std::min(until_ns, wheel.next_deadline());
     const bool forever = until_ns == timer_wheel::never && in_driver == 0;
-    if (task_count && (forever || limits_.debug) && now_ns >= next_look_ns_) [[unlikely]]
+    const bool worth_a_look = limits_.debug || (forever && task_count <= tasks_looked_through);
+    if (task_count && worth_a_look && now_ns >= next_look_ns_) [[unlikely]]
       look_for_deadlocks();
     if (limits_.debug && !forever) until_ns = std::min(until_ns, next_look_ns_);
     // seq_cst: announce sleep, then look once more; pairs with send()

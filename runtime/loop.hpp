@@ -64,6 +64,8 @@ class loop : public loop_core {
   std::unique_ptr<driver> driver_;
   loop_limits limits_;
   std::uint64_t turns_ = 0;
+  /// Without debug mode; more would take longer than half a millisecond.
+  static constexpr std::size_t tasks_looked_through = 1'000;
   std::int64_t next_look_ns_ = 0;  // for deadlocks
   std::size_t deadlocks_seen_ = 0;
   mailbox mail_;

@@ -4,7 +4,8 @@
 // was made and dropped without having been awaited or spawned; a shield that held a cancel up for that long; and, once a
 // second, of tasks that wait for each other in a circle. Costs two looks at the clock for each task run.
 //
-// Told of always: a future whose exception nobody looked at; and a circle of tasks on a core that has nothing else to wait for.
+// Told of always: a future whose exception nobody looked at; and a circle of tasks on a core that has nothing else to wait for
+// and not more than 1,000 tasks.
 // Each warning is one line for the handler, by default on stderr.
 #pragma once
 
