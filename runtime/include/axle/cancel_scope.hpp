@@ -134,7 +134,7 @@ class scope_family : public family {
 };
 
 template <class T>
-class scope_await : scope_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] scope_await : scope_family {
  public:
   scope_await(cancel_scope& of, frame_handle frame) noexcept : scope_family(of, frame) {}
   using value = typename timed_result<T>::type;

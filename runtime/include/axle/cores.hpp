@@ -89,7 +89,7 @@ struct remote_result<task<T>> {
 };
 
 template <class F, class... Args>
-class remote_call_of : remote_call {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] remote_call_of : remote_call {
   using returned = std::invoke_result_t<F&, Args...>;
   using value_type = typename remote_result<returned>::type;
   static_assert(!std::is_reference_v<value_type>, "a reference into another core's memory must not travel");

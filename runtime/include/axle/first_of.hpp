@@ -66,7 +66,7 @@ class first_family : public family {
 };
 
 template <class... Ts>
-class first_of_await : first_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] first_of_await : first_family {
  public:
   explicit first_of_await(task<Ts>&&... tasks) noexcept : children_{child_task(tasks.release())...} {}
 
@@ -94,7 +94,7 @@ class first_of_await : first_family {
 };
 
 template <class T>
-class first_of_range_await : first_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] first_of_range_await : first_family {
  public:
   explicit first_of_range_await(std::vector<task<T>> tasks) : count_(tasks.size()) {
     AXLE_CHECK(count_ > 0, "first_of of no tasks would wait for ever");

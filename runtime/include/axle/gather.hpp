@@ -70,7 +70,7 @@ class gather_family : public family {
 };
 
 template <class... Ts>
-class gather_await : gather_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] gather_await : gather_family {
  public:
   explicit gather_await(task<Ts>&&... tasks) noexcept : children_{child_task(tasks.release())...} {}
 
@@ -95,7 +95,7 @@ class gather_await : gather_family {
 };
 
 template <class T>
-class gather_range_await : gather_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] gather_range_await : gather_family {
  public:
   explicit gather_range_await(std::vector<task<T>> tasks) : count_(tasks.size()) {
     children_ = std::make_unique<child_task[]>(count_);

@@ -36,7 +36,7 @@ class settled_family : public family {
 };
 
 template <class... Ts>
-class settled_await : settled_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] settled_await : settled_family {
  public:
   explicit settled_await(task<Ts>&&... tasks) noexcept : children_{child_task(tasks.release())...} {}
 
@@ -61,7 +61,7 @@ class settled_await : settled_family {
 };
 
 template <class T>
-class settled_range_await : settled_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] settled_range_await : settled_family {
  public:
   explicit settled_range_await(std::vector<task<T>> tasks) : count_(tasks.size()) {
     children_ = std::make_unique<child_task[]>(count_);

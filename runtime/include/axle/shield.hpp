@@ -72,7 +72,7 @@ class body_await : body_family {
 };
 
 /// Ends the current task here if a cancel is pending; else does nothing.
-class checkpoint_await {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] checkpoint_await {
  public:
   bool await_ready() const noexcept { return !need_task("checkpoint").must_end(); }
   template <class P>

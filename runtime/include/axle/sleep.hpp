@@ -13,7 +13,7 @@ namespace axle {
 namespace detail {
 
 /// Until it begins, `deadline_ns` is what was given: a duration, if the kind says so.
-class sleep_await : public timer_node {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] sleep_await : public timer_node {
  public:
   sleep_await(std::int64_t ns, const wait_kind& given) noexcept {
     deadline_ns = ns;
@@ -37,7 +37,7 @@ class sleep_await : public timer_node {
   AXLE_EXPORT void begin() noexcept;
 };
 
-class yield_await {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] yield_await {
  public:
   bool await_ready() const noexcept { return false; }
   template <class P>

@@ -225,7 +225,7 @@ class [[nodiscard]] start_await : start_value<T> {
 };
 
 template <class F, class... Args>
-class group_await : task_group {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] group_await : task_group {
  public:
   using body_type = std::invoke_result_t<F&, task_group&, Args...>;
   static_assert(is_task<body_type>, "with_task_group wants a body that takes task_group& and returns a task");

@@ -65,7 +65,7 @@ inline timeout_family::timeout_family(frame_handle frame, std::int64_t ns, bool 
 }
 
 template <class T>
-class timeout_await : timeout_family {
+class [[nodiscard("nothing happens until it is awaited: co_await it")]] timeout_await : timeout_family {
  public:
   timeout_await(frame_handle frame, std::int64_t ns, bool is_deadline) noexcept
       : timeout_family(frame, ns, is_deadline) {}
