@@ -219,15 +219,32 @@ def micro_in_turn(plan, peers, counter="ns_per_op"):
     return measure_in_turn(plan, peers, lambda pair: plan.programs.micro(pair[0], pair[1], counter, seconds))
 
 
-def micro(row_name, goal, what, *others, argument=""):
+def micro(row_name, goal, what, *others, argument="", program="axle_micro"):
     """A row of nanoseconds per operation, axle's against its own goal and beside the peers'."""
 
     def run(plan):
-        peers = {AXLE: ("axle_micro", f"{row_name}/axle{argument}")}
+        peers = {AXLE: (program, f"{row_name}/axle{argument}")}
         peers.update({other: (f"{other}_micro", f"{row_name}/{other}{argument}") for other in others})
         return [row(what, "ns", micro_in_turn(plan, peers), float, goal, absolute=True)]
 
     return run
+
+
+def primitives(plan):
+    """what each other primitive costs, for which no goal is set"""
+    rows = []
+    for name, what, *others in [
+            ("event", "event that is set, waited for", "asyncio"),
+            ("event_turns", "event, between two tasks that take turns", "asyncio"),
+            ("condition_turns", "condition, between two tasks that take turns", "asyncio"),
+            ("barrier_turns", "barrier of two", "asyncio"),
+            ("shared_mutex", "shared_mutex, for reading, nobody waits"),
+            ("limiter", "capacity_limiter, nobody waits"),
+            ("token_bucket", "token_bucket, tokens left"),
+            ("channel", "channel, put and get on one core"),
+            ("channel_turns", "channel of 16 between two tasks of one core, an item")]:
+        rows += micro(f"C6.{name}", None, what, *others, program="axle_primitives")(plan)
+    return rows
 
 
 def t2(plan):
@@ -297,15 +314,16 @@ ROWS = {
     "T2": (t2, 0),
     "T3": (micro("T3", 20, "expiry of a timer, 1e6 overdue", "asio", "uv"), 20),
     "T4": (t4, 3),
-    "C1": (lambda plan: micro("C1.one", 20, "spawn and join a task", "asio")(plan)
-           + micro("C1.thousand", 15, "spawn and join, each of 1,000", "asio")(plan), 4),
-    "C2": (lambda plan: micro("C2.await", 4, "await a child that completes at once", "asio")(plan)
-           + micro("C2.yield", 8, "yield through the ready queue", "asio")(plan), 4),
-    "C5": (lambda plan: micro("C5.mutex", 3, "mutex, lock and unlock, nobody waits")(plan)
-           + micro("C5.semaphore", 3, "semaphore, acquire and release, nobody waits")(plan)
-           + micro("C5.queue", 10, "queue, put and get, nobody waits")(plan)
-           + micro("C5.contended", None, "mutex handed between two tasks that yield with it")(plan)
-           + micro("C5.handed", None, "queue of 16 between two tasks, an item")(plan), 5),
+    "C1": (lambda plan: micro("C1.one", 20, "spawn and join a task", "asio", "asyncio")(plan)
+           + micro("C1.thousand", 15, "spawn and join, each of 1,000", "asio", "asyncio")(plan), 4),
+    "C2": (lambda plan: micro("C2.await", 4, "await a child that completes at once", "asio", "asyncio")(plan)
+           + micro("C2.yield", 8, "yield through the ready queue", "asio", "asyncio")(plan), 4),
+    "C5": (lambda plan: micro("C5.mutex", 3, "mutex, lock and unlock, nobody waits", "asyncio")(plan)
+           + micro("C5.semaphore", 3, "semaphore, acquire and release, nobody waits", "asyncio")(plan)
+           + micro("C5.queue", 10, "queue, put and get, nobody waits", "asyncio")(plan)
+           + micro("C5.contended", None, "mutex handed between two tasks that yield with it", "asyncio")(plan)
+           + micro("C5.handed", None, "queue of 16 between two tasks, an item", "asyncio")(plan), 5),
+    "C6": (primitives, 13),
     "C3": (c3, 1), "C4": (c4, 2), "M1": (m1, 4), "M2": (m2, 12),
 }
 

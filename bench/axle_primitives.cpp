@@ -1,0 +1,128 @@
+// Every primitive with axle: when nobody is in the way, and between two tasks that take turns. The counterparts of
+// peers/asyncio_micro.py where asyncio has the thing. (mutex, semaphore and queue: axle_micro.cpp, row C5.)
+//
+// Invariant: every figure is taken inside one loop; one operation is what the name says, there and back.
+#include <axle/gather.hpp>
+#include <axle/run.hpp>
+#include <axle/sleep.hpp>
+#include <axle/sync.hpp>
+
+#include "micro.hpp"
+
+namespace {
+
+template <axle::task<> (*Body)(std::int64_t), std::int64_t Batch>
+void in_a_loop(benchmark::State& state) {
+  axle::run([&state]() -> axle::task<> {
+    double spent = 0;
+    std::int64_t done = 0;
+    while (state.KeepRunningBatch(Batch)) {
+      const double start = bench::now_ns();
+      co_await Body(Batch);
+      spent += bench::now_ns() - start;
+      done += Batch;
+    }
+    state.counters["ns_per_op"] = spent / static_cast<double>(done);
+  });
+}
+
+axle::task<> wait_for_a_set_event(std::int64_t count) {
+  axle::event event;
+  event.set();
+  for (std::int64_t i = 0; i < count; ++i) co_await event.wait();
+}
+
+// Two tasks that wake each other in turn.
+axle::task<> ping(axle::event& mine, axle::event& other, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    co_await mine.wait();
+    mine.clear();
+    other.set();
+  }
+}
+axle::task<> wake_by_event(std::int64_t count) {
+  axle::event one, two;
+  one.set();
+  co_await axle::gather(ping(one, two, count / 2), ping(two, one, count / 2));
+}
+
+axle::task<> lock_shared_mutex(std::int64_t count) {
+  axle::shared_mutex mutex;
+  for (std::int64_t i = 0; i < count; ++i) const auto held = co_await mutex.lock_shared();
+}
+
+axle::task<> acquire_limiter(std::int64_t count) {
+  axle::capacity_limiter limiter(2);
+  for (std::int64_t i = 0; i < count; ++i) const auto token = co_await limiter.acquire();
+}
+
+axle::task<> waits_for_condition(axle::mutex& mutex, axle::condition& changed, bool& mine,
+                                 std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto held = co_await mutex.lock();
+    while (!mine) co_await changed.wait(held);
+    mine = false;
+    changed.notify_all();
+  }
+}
+axle::task<> gives_turns(axle::mutex& mutex, axle::condition& changed, bool& theirs, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    auto held = co_await mutex.lock();
+    while (theirs) co_await changed.wait(held);
+    theirs = true;
+    changed.notify_all();
+  }
+}
+axle::task<> wake_by_condition(std::int64_t count) {
+  axle::mutex mutex;
+  axle::condition changed;
+  bool turn = false;
+  co_await axle::gather(waits_for_condition(mutex, changed, turn, count / 2),
+                        gives_turns(mutex, changed, turn, count / 2));
+}
+
+axle::task<> meets(axle::barrier& barrier, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await barrier.wait());
+}
+axle::task<> meet_at_barrier(std::int64_t count) {
+  axle::barrier barrier(2);
+  co_await axle::gather(meets(barrier, count / 2), meets(barrier, count / 2));
+}
+
+axle::task<> put_and_get_by_channel(std::int64_t count) {
+  axle::channel<std::int64_t> channel(16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(co_await channel.put(i));
+    benchmark::DoNotOptimize(co_await channel.get());
+  }
+}
+axle::task<> put_all(axle::channel<std::int64_t>& channel, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await channel.put(i));
+  channel.close();
+}
+axle::task<> get_all(axle::channel<std::int64_t>& channel) {
+  while (auto item = co_await channel.get()) benchmark::DoNotOptimize(item);
+}
+axle::task<> hand_through_channel(std::int64_t count) {
+  axle::channel<std::int64_t> channel(16);
+  co_await axle::gather(put_all(channel, count), get_all(channel));
+}
+
+axle::task<> acquire_tokens(std::int64_t count) {
+  axle::token_bucket bucket({.per_second = 1e9, .burst = 1'000'000});
+  for (std::int64_t i = 0; i < count; ++i) co_await bucket.acquire();
+}
+
+BENCHMARK(in_a_loop<wait_for_a_set_event, 10'000>)->Name("C6.event/axle");
+BENCHMARK(in_a_loop<wake_by_event, 10'000>)->Name("C6.event_turns/axle");
+BENCHMARK(in_a_loop<lock_shared_mutex, 10'000>)->Name("C6.shared_mutex/axle");
+BENCHMARK(in_a_loop<acquire_limiter, 10'000>)->Name("C6.limiter/axle");
+BENCHMARK(in_a_loop<wake_by_condition, 10'000>)->Name("C6.condition_turns/axle");
+BENCHMARK(in_a_loop<meet_at_barrier, 10'000>)->Name("C6.barrier_turns/axle");
+BENCHMARK(in_a_loop<put_and_get_by_channel, 10'000>)->Name("C6.channel/axle");
+BENCHMARK(in_a_loop<hand_through_channel, 10'000>)->Name("C6.channel_turns/axle");
+BENCHMARK(in_a_loop<acquire_tokens, 10'000>)->Name("C6.token_bucket/axle");
+
+}  // namespace
+
+BENCHMARK_MAIN();
