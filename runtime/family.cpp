@@ -1,23 +1,38 @@
 // Children of an awaiting task: adoption, and the report of their end. Owning core only.
 #include <axle/detail/family.hpp>
 
+#include <algorithm>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <axle/spawn.hpp>
 
 namespace axle {
 
 exception_group::exception_group(std::vector<std::exception_ptr> errors) : errors_(std::move(errors)) {
-  what_ = std::to_string(errors_.size()) + " tasks of one scope failed:";
+  std::vector<std::pair<std::string, std::size_t>> messages;  // each once, with how often
   for (const std::exception_ptr& error : errors_) {
+    std::string message = "an exception that is no std::exception";
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& known) {
-      what_ += std::string(" [") + known.what() + "]";
-    } catch (...) {
-      what_ += " [an exception that is no std::exception]";
+      message = known.what();
+    } catch (...) {  // what it says is said already
     }
+    const auto same = [&message](const auto& other) { return other.first == message; };
+    const auto found = std::find_if(messages.begin(), messages.end(), same);
+    if (found == messages.end()) {
+      messages.emplace_back(std::move(message), 1);
+    } else {
+      ++found->second;
+    }
+  }
+  what_ = std::to_string(errors_.size()) + " tasks of one scope failed:";
+  for (const auto& [message, count] : messages) {
+    what_ += " [" + message + "]";
+    if (count > 1) what_ += " (" + std::to_string(count) + " times)";
   }
 }
 

@@ -344,5 +344,25 @@ TEST(finally, an_exception_of_the_clean_up_replaces_any_ending_of_the_body) {
   });
 }
 
+task<> fails_with(std::string why) {
+  throw wrong(why);
+  co_return;
+}
+TEST(exception_group, says_the_same_once) {
+  on_sim([]() -> task<> {
+    std::string said;
+    const auto body = [](task_group& group) -> task<> {
+      for (const char* why : {"port in use", "other", "port in use"}) group.spawn(fails_with(why));
+      co_return;
+    };
+    try {
+      co_await with_task_group(body);
+    } catch (const exception_group& all) {
+      said = all.what();
+    }
+    EXPECT_EQ(said, "3 tasks of one scope failed: [port in use] (2 times) [other]");
+  });
+}
+
 }  // namespace
 }  // namespace axle::test
