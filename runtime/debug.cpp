@@ -90,7 +90,7 @@ void loop::look_for_deadlocks() noexcept {
            describe(tasks).c_str());
     deadlocks_seen_ = circles.size();
   } catch (const std::bad_alloc&) {
-    // without memory for the look, no look
+    warn("core %u: no memory to look for deadlocks", core);
   }
 }
 

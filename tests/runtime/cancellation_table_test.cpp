@@ -117,7 +117,7 @@ std::set<std::string> expected(wait_kind kind, strike when) {
     case strike::timeout_and_cancel:
       return {shielded ? "value" : "cancelled", "timed out"};
     case strike::failed:
-      return {"failed", "cancelled", "2 tasks of one scope failed: [failed] [failed]"};
+      return {"failed", "cancelled", "2 tasks of one scope failed: [failed] (2 times)"};
     case strike::unused:
       return {"unused"};
   }

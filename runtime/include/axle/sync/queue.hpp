@@ -126,7 +126,7 @@ class queue_base : protected core_bound {
   AXLE_EXPORT static const wait_kind getter_kind;
   AXLE_EXPORT static const wait_kind putter_kind;
   struct waiter : list_waiter {
-    waiter() noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    waiter() = default;
 
     wait_list* in;
   };
