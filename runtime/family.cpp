@@ -14,12 +14,13 @@ namespace axle {
 exception_group::exception_group(std::vector<std::exception_ptr> errors) : errors_(std::move(errors)) {
   std::vector<std::pair<std::string, std::size_t>> messages;  // each once, with how often
   for (const std::exception_ptr& error : errors_) {
-    std::string message = "an exception that is no std::exception";
+    std::string message;
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& known) {
       message = known.what();
-    } catch (...) {  // what it says is said already
+    } catch (...) {
+      message = "an exception that is no std::exception";
     }
     const auto same = [&message](const auto& other) { return other.first == message; };
     const auto found = std::find_if(messages.begin(), messages.end(), same);

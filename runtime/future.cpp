@@ -29,7 +29,8 @@ void future_state::finish() noexcept {
 void future_state::report_unread(const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
-  } catch (const broken_promise&) {  // nobody set it, and nobody asked
+  } catch (const broken_promise&) {
+    return;  // nobody set it, and nobody asked
   } catch (const std::exception& known) {
     warn("a future failed and nobody looked at it: %s", known.what());
   } catch (...) {
