@@ -2,6 +2,7 @@
 // functions that say otherwise.
 #include <axle/spawn.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstdio>
@@ -55,7 +56,7 @@ task_label& add_label(task_state& task, std::string_view name, local_values* loc
   label->site = std::bit_cast<const void*>(site_of(task));
   label->locals = locals;
   label->length = static_cast<std::uint32_t>(name.size());
-  std::memcpy(label->text, name.data(), name.size());
+  std::copy(name.begin(), name.end(), label->text);
   if (locals) share_locals(*locals);
   task.about = label;
   task.labelled = true;
