@@ -345,8 +345,8 @@ TEST(finally, an_exception_of_the_clean_up_replaces_any_ending_of_the_body) {
 }
 
 task<> fails_with(std::string why) {
+  co_await shield(sleeps(1ms));  // so that the first failure finds the others begun
   throw wrong(why);
-  co_return;
 }
 TEST(exception_group, says_the_same_once) {
   on_sim([]() -> task<> {

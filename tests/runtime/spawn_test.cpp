@@ -291,8 +291,8 @@ TEST(on_done, can_be_called_off_before_and_after_the_end) {
 }
 
 TEST(on_done, may_drop_the_handle_and_leaves_nothing_behind) {
-  on_sim([]() -> task<> {
-    int calls = 0;
+  int calls = 0;
+  on_sim([&calls]() -> task<> {
     auto running = spawn(sleeps(1ms));
     running.on_done([&calls] { ++calls; });
     running.detach();
