@@ -143,7 +143,14 @@ void start_eagerly(task_state& fresh) noexcept {
 void call_when_ended(task_state& task, callback_block& callback) {
   if (task.now == phase::finished) return queue_callback(callback, false);
   if (!task.has_callbacks) {
-    auto* list = ::new (alloc::frame_allocate(sizeof(callback_list))) callback_list;
+    void* memory = nullptr;
+    try {
+      memory = alloc::frame_allocate(sizeof(callback_list));
+    } catch (...) {
+      drop_callback(callback);  // it will never be queued
+      throw;
+    }
+    auto* list = ::new (memory) callback_list;
     list->joiner = std::exchange(task.on_end, list);
     list->ended = [](end_hook& hook, task_state& ended) noexcept {
       auto& mine = static_cast<callback_list&>(hook);
