@@ -14,7 +14,7 @@
 #include <axle/sync.hpp>
 #include <axle/timer_wheel.hpp>
 
-#include "micro.hpp"
+#include "in_a_loop.hpp"
 
 namespace {
 
@@ -192,30 +192,15 @@ axle::task<> hand_through_queue(std::int64_t count) {
   co_await axle::gather(put_all(queue, count), get_all(queue));
 }
 
-// Runs `body(count)` inside a loop until enough was seen.
-template <axle::task<> (*Body)(std::int64_t), std::int64_t Batch>
-void in_a_loop(benchmark::State& state) {
-  axle::run([&state]() -> axle::task<> {
-    double spent = 0;
-    std::int64_t done = 0;
-    while (state.KeepRunningBatch(Batch)) {
-      const double start = bench::now_ns();
-      co_await Body(Batch);
-      spent += bench::now_ns() - start;
-      done += Batch;
-    }
-    state.counters["ns_per_op"] = spent / static_cast<double>(done);
-  });
-}
-BENCHMARK(in_a_loop<spawn_one_by_one, 10'000>)->Name("C1.one/axle");
-BENCHMARK(in_a_loop<spawn_a_thousand, 10'000>)->Name("C1.thousand/axle");
-BENCHMARK(in_a_loop<await_children, 10'000>)->Name("C2.await/axle");
-BENCHMARK(in_a_loop<yield_repeatedly, 10'000>)->Name("C2.yield/axle");
-BENCHMARK(in_a_loop<lock_mutex, 10'000>)->Name("C5.mutex/axle");
-BENCHMARK(in_a_loop<acquire_semaphore, 10'000>)->Name("C5.semaphore/axle");
-BENCHMARK(in_a_loop<put_and_get, 10'000>)->Name("C5.queue/axle");
-BENCHMARK(in_a_loop<contend_for_mutex, 10'000>)->Name("C5.contended/axle");
-BENCHMARK(in_a_loop<hand_through_queue, 10'000>)->Name("C5.handed/axle");
+BENCHMARK(bench::in_a_loop<spawn_one_by_one, 10'000>)->Name("C1.one/axle");
+BENCHMARK(bench::in_a_loop<spawn_a_thousand, 10'000>)->Name("C1.thousand/axle");
+BENCHMARK(bench::in_a_loop<await_children, 10'000>)->Name("C2.await/axle");
+BENCHMARK(bench::in_a_loop<yield_repeatedly, 10'000>)->Name("C2.yield/axle");
+BENCHMARK(bench::in_a_loop<lock_mutex, 10'000>)->Name("C5.mutex/axle");
+BENCHMARK(bench::in_a_loop<acquire_semaphore, 10'000>)->Name("C5.semaphore/axle");
+BENCHMARK(bench::in_a_loop<put_and_get, 10'000>)->Name("C5.queue/axle");
+BENCHMARK(bench::in_a_loop<contend_for_mutex, 10'000>)->Name("C5.contended/axle");
+BENCHMARK(bench::in_a_loop<hand_through_queue, 10'000>)->Name("C5.handed/axle");
 
 // Four frames, each with a destructor to run, as in raw/micro_raw.cpp.
 int destroyed = 0;

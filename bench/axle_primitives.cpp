@@ -3,28 +3,11 @@
 //
 // Invariant: every figure is taken inside one loop; one operation is what the name says, there and back.
 #include <axle/gather.hpp>
-#include <axle/run.hpp>
-#include <axle/sleep.hpp>
 #include <axle/sync.hpp>
 
-#include "micro.hpp"
+#include "in_a_loop.hpp"
 
 namespace {
-
-template <axle::task<> (*Body)(std::int64_t), std::int64_t Batch>
-void in_a_loop(benchmark::State& state) {
-  axle::run([&state]() -> axle::task<> {
-    double spent = 0;
-    std::int64_t done = 0;
-    while (state.KeepRunningBatch(Batch)) {
-      const double start = bench::now_ns();
-      co_await Body(Batch);
-      spent += bench::now_ns() - start;
-      done += Batch;
-    }
-    state.counters["ns_per_op"] = spent / static_cast<double>(done);
-  });
-}
 
 axle::task<> wait_for_a_set_event(std::int64_t count) {
   axle::event event;
@@ -113,15 +96,15 @@ axle::task<> acquire_tokens(std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) co_await bucket.acquire();
 }
 
-BENCHMARK(in_a_loop<wait_for_a_set_event, 10'000>)->Name("C6.event/axle");
-BENCHMARK(in_a_loop<wake_by_event, 10'000>)->Name("C6.event_turns/axle");
-BENCHMARK(in_a_loop<lock_shared_mutex, 10'000>)->Name("C6.shared_mutex/axle");
-BENCHMARK(in_a_loop<acquire_limiter, 10'000>)->Name("C6.limiter/axle");
-BENCHMARK(in_a_loop<wake_by_condition, 10'000>)->Name("C6.condition_turns/axle");
-BENCHMARK(in_a_loop<meet_at_barrier, 10'000>)->Name("C6.barrier_turns/axle");
-BENCHMARK(in_a_loop<put_and_get_by_channel, 10'000>)->Name("C6.channel/axle");
-BENCHMARK(in_a_loop<hand_through_channel, 10'000>)->Name("C6.channel_turns/axle");
-BENCHMARK(in_a_loop<acquire_tokens, 10'000>)->Name("C6.token_bucket/axle");
+BENCHMARK(bench::in_a_loop<wait_for_a_set_event, 10'000>)->Name("C6.event/axle");
+BENCHMARK(bench::in_a_loop<wake_by_event, 10'000>)->Name("C6.event_turns/axle");
+BENCHMARK(bench::in_a_loop<lock_shared_mutex, 10'000>)->Name("C6.shared_mutex/axle");
+BENCHMARK(bench::in_a_loop<acquire_limiter, 10'000>)->Name("C6.limiter/axle");
+BENCHMARK(bench::in_a_loop<wake_by_condition, 10'000>)->Name("C6.condition_turns/axle");
+BENCHMARK(bench::in_a_loop<meet_at_barrier, 10'000>)->Name("C6.barrier_turns/axle");
+BENCHMARK(bench::in_a_loop<put_and_get_by_channel, 10'000>)->Name("C6.channel/axle");
+BENCHMARK(bench::in_a_loop<hand_through_channel, 10'000>)->Name("C6.channel_turns/axle");
+BENCHMARK(bench::in_a_loop<acquire_tokens, 10'000>)->Name("C6.token_bucket/axle");
 
 }  // namespace
 
