@@ -29,7 +29,7 @@ THIRD_PARTY = {
 WARN_LINES, MAX_LINES = 500, 700
 
 CPP_SUFFIXES = {".hpp", ".cpp"}
-CODE_SUFFIXES = CPP_SUFFIXES | {".py", ".sh", ".build", ""}
+CODE_SUFFIXES = CPP_SUFFIXES | {".py", ".rs", ".sh", ".build", ""}
 TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".txt", ".yml", ".yaml", ".toml", ".json"}
 
 
