@@ -239,10 +239,18 @@ def primitives(plan):
             ("condition_turns", "condition, between two tasks that take turns", "asyncio"),
             ("barrier_turns", "barrier of two", "asyncio"),
             ("shared_mutex", "shared_mutex, for reading, nobody waits"),
+            ("shared_mutex_turns", "shared_mutex, for writing, handed between two tasks that yield with it"),
             ("limiter", "capacity_limiter, nobody waits"),
             ("token_bucket", "token_bucket, tokens left"),
+            ("once", "once_value that is made, got"),
             ("channel", "channel, put and get on one core"),
-            ("channel_turns", "channel of 16 between two tasks of one core, an item")]:
+            ("channel_turns", "channel of 16 between two tasks of one core, an item"),
+            ("oneshot", "oneshot, made, sent and got"),
+            ("oneshot_turns", "question through a channel, answer through a oneshot"),
+            ("broadcast", "broadcast to one, send and get"),
+            ("broadcast_turns", "broadcast, between two tasks that take turns"),
+            ("watch", "watch, set and seen"),
+            ("watch_turns", "watch, between two tasks that take turns")]:
         rows += micro(f"C6.{name}", None, what, *others, program="axle_primitives")(plan)
     return rows
 
@@ -323,7 +331,7 @@ ROWS = {
            + micro("C5.queue", 10, "queue, put and get, nobody waits", "asyncio")(plan)
            + micro("C5.contended", None, "mutex handed between two tasks that yield with it", "asyncio")(plan)
            + micro("C5.handed", None, "queue of 16 between two tasks, an item", "asyncio")(plan), 5),
-    "C6": (primitives, 13),
+    "C6": (primitives, 21),
     "C3": (c3, 1), "C4": (c4, 2), "M1": (m1, 4), "M2": (m2, 12),
 }
 
