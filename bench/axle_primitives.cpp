@@ -1,5 +1,5 @@
 // Every primitive with axle: when nobody is in the way, and between two tasks that take turns. The counterparts of
-// peers/asyncio_micro.py where asyncio has the thing. (mutex, semaphore and queue: axle_micro.cpp, row C5.)
+// peers/asyncio_micro.py and peers/tokio where these have the thing. (mutex, semaphore and queue: axle_micro.cpp, row C5.)
 //
 // Invariant: every figure is taken inside one loop; one operation is what the name says, there and back.
 #include <axle/gather.hpp>

@@ -31,9 +31,12 @@ class Programs:
     def __init__(self, folder):
         self.folder = folder
 
+    def has(self, name):
+        return os.access(os.path.join(self.folder, name), os.X_OK)
+
     def path(self, name):
         path = os.path.join(self.folder, name)
-        if not os.access(path, os.X_OK):
+        if not self.has(name):
             raise Unavailable(f"no executable {name} in {self.folder}")
         return os.path.abspath(path)
 
