@@ -66,12 +66,14 @@ task_label& add_label(task_state& task, std::string_view name, local_values* loc
 
 void label_task(task_state& fresh, std::string_view name, std::source_location where) {
   fresh.about = std::bit_cast<const void*>(where);
+  const task_state* const maker = this_loop->current;
+  if (name.empty() && (!maker || (!maker->labelled && !maker->nested))) [[likely]]
+    return;  // nothing to hand down
   local_values* const locals = this_loop->current ? locals_of(*this_loop->current) : nullptr;
   if (!name.empty() || locals) add_label(fresh, name, locals);
 }
 
-void free_label(task_state& task) noexcept {
-  if (!task.labelled) return;
+void free_label_of(task_state& task) noexcept {
   auto* label = const_cast<task_label*>(static_cast<const task_label*>(task.about));
   if (label->locals) drop_locals(*label->locals);
   task.about = label->site;

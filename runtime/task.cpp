@@ -2,6 +2,8 @@
 // Everything runs on the owning loop's thread.
 #include <axle/task.hpp>
 
+#include <cstdlib>
+
 #include <axle/spawn.hpp>
 #include "loop.hpp"
 
@@ -151,15 +153,14 @@ void drop_reference(task_state& task) noexcept {
   alloc::frame_free(&task, sizeof(task_state));
 }
 
-void check_core(const loop_core* owner, const char* what) noexcept {
-  if (owner == this_loop) [[likely]]
-    return;
+void wrong_core(const loop_core* owner, const char* what) noexcept {
   AXLE_CHECK(this_loop != nullptr,
              "%s of core %u was used on a thread that runs no loop; use axle::post_to to reach its core",
              what, owner->core);
   AXLE_CHECK(owner == this_loop,
              "%s of core %u was used on core %u; use axle::on(core, f, args...) to reach it", what,
              owner->core, this_loop->core);
+  std::abort();
 }
 
 }  // namespace detail

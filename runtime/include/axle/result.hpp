@@ -135,14 +135,14 @@ class [[nodiscard]] result {
   std::variant<T, std::error_code> held_;
 };
 
-/// Success, or an error.
+/// Success, or an error. In the case of success no error_code is made: its default constructor is a call into the library.
 template <>
 class [[nodiscard]] result<void> {
  public:
   using value_type = void;
   using error_type = std::error_code;
 
-  result() = default;
+  result() noexcept : failed_(false) {}
   result(const unexpected& why) : error_(why.error()), failed_(true) {}
   result(unexpect_t, std::error_code error) : error_(error), failed_(true) {}
 
@@ -153,7 +153,7 @@ class [[nodiscard]] result<void> {
       throw std::system_error(error_);
   }
   void operator*() const noexcept { AXLE_CHECK(!failed_, "result holds the error %d", error_.value()); }
-  std::error_code error() const noexcept { return error_; }
+  std::error_code error() const noexcept { return failed_ ? error_ : std::error_code{}; }
 
   template <class F>
   auto and_then(F&& next) && {
@@ -161,11 +161,13 @@ class [[nodiscard]] result<void> {
     static_assert(detail::is_result<R>, "and_then wants a function that returns a result");
     return has_value() ? std::invoke(std::forward<F>(next)) : R(unexpect, error_);
   }
-  friend bool operator==(const result&, const result&) = default;
+  friend bool operator==(const result& a, const result& b) noexcept { return a.error() == b.error(); }
 
  private:
-  std::error_code error_;
-  bool failed_ = false;
+  union {
+    std::error_code error_;  // if it has failed
+  };
+  bool failed_;
 };
 
 }  // namespace axle

@@ -40,7 +40,10 @@ namespace detail {
 AXLE_EXPORT task_state& make_task(frame_handle root, std::string_view name, std::source_location where);
 /// Gives a new task its place of birth, its name, and the locals of the current task. Throws std::bad_alloc.
 AXLE_EXPORT void label_task(task_state& fresh, std::string_view name, std::source_location where);
-AXLE_EXPORT void free_label(task_state& task) noexcept;
+AXLE_EXPORT void free_label_of(task_state& task) noexcept;
+inline void free_label(task_state& task) noexcept {
+  if (task.labelled) free_label_of(task);
+}
 AXLE_EXPORT void start_eagerly(task_state& fresh) noexcept;
 struct callback_block;
 AXLE_EXPORT void call_when_ended(task_state& task, callback_block& callback);  // throws std::bad_alloc

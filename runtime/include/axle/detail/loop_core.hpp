@@ -79,7 +79,11 @@ inline task_state& need_task(const char* what) noexcept {
 }
 
 /// Wrong-core use of an object is a CHECK that names both cores.
-AXLE_EXPORT void check_core(const loop_core* owner, const char* what) noexcept;
+[[noreturn]] AXLE_EXPORT void wrong_core(const loop_core* owner, const char* what) noexcept;
+inline void check_core(const loop_core* owner, const char* what) noexcept {
+  if (owner != this_loop) [[unlikely]]
+    wrong_core(owner, what);
+}
 
 // Out of line (runtime/task.cpp).
 AXLE_EXPORT void run_task(task_state& task) noexcept;        // a turn's share of a task: resume, or end it
