@@ -82,8 +82,11 @@ engine_registry& engine_registry::instance() {
   return registry;
 }
 
-engine::engine(const run_options& options)
+engine*& current_engine() noexcept { return this_engine; }
+
+engine::engine(const run_options& options, loop_host* host)
     : options_(options),
+      host_(host),
       run_number_(next_run_number()),
       places_(places_for(options.cores)),
       loops_(places_.size()) {
@@ -110,12 +113,16 @@ std::unique_ptr<loop> engine::make_loop(unsigned core) {
                            .seed = options_.seed + core},
                           why_not);
   if (!why_not.empty()) say_once(why_not);
+  if (host_ && made->descriptor() < 0)
+    throw std::invalid_argument("the " + std::string(made->name()) +
+                                " driver has no descriptor that another loop could watch");
   auto ready = std::make_unique<loop>(std::move(made), core,
                                       loop_limits{.tasks_per_turn = options_.tasks_per_turn,
                                                   .run_ns = options_.run_budget.count(),
                                                   .debug = options_.debug,
                                                   .slow_ns = options_.slow_callback.count()});
   ready->key = core_key(run_number_, core);
+  if (host_) ready->be_guest_of(*host_);
   return ready;
 }
 
@@ -170,6 +177,10 @@ void engine::serve_until_told(loop& mine) noexcept {
     };
     mine.ready.push(*main_, false);
     stage_.store(stage::running);
+    if (host_) {
+      mine.drives->alarm(0);
+      host_->leave();
+    }
     while (!main_ended_) {
       mine.turn(cut_at_ns_);
       watch_signals(*main_);

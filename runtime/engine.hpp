@@ -19,7 +19,8 @@ namespace axle::detail {
 
 class engine {
  public:
-  explicit engine(const run_options& options);
+  /// With a host: one loop, the guest of another; run() then leaves to the host instead of sleeping.
+  explicit engine(const run_options& options, loop_host* host = nullptr);
   ~engine();
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -32,6 +33,9 @@ class engine {
   bool accepts_posts() const noexcept { return stage_.load() == stage::running; }
   /// A stop signal has arrived. Async-signal-safe.
   void signalled() noexcept;
+
+  /// The first loop's driver.
+  driver& drives() noexcept { return *loops_[0]->drives; }
 
   /// Messages of post_to under way, over all cores.
   std::atomic<std::uint32_t> posted{0};
@@ -48,6 +52,7 @@ class engine {
   void watch_signals(main_task& main) noexcept;
 
   run_options options_;
+  loop_host* host_;
   std::uint64_t run_number_;
   std::vector<placement> places_;
   std::vector<std::unique_ptr<loop>> loops_;  // each made, and ended, by its own thread
@@ -66,6 +71,9 @@ class engine {
 
   friend struct engine_signals;
 };
+
+/// The engine of the calling thread's loop.
+engine*& current_engine() noexcept;
 
 /// The engine that post_to and signals reach: the first one running in this process. Guards its life.
 struct engine_registry {

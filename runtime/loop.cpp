@@ -91,7 +91,7 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
   if (!staged.empty()) driver_->submit(staged);
   operation_list completed;
   if (!ready.empty() || !microtasks.empty()) {
-    driver_->wait(completed, 0);
+    wait_in_driver(completed, 0);
   } else {
     until_ns = std::min(until_ns, wheel.next_deadline());
     const bool forever = until_ns == timer_wheel::never && in_driver == 0;
@@ -101,7 +101,7 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
     if (limits_.debug && !forever) until_ns = std::min(until_ns, next_look_ns_);
     // seq_cst: announce sleep, then look once more; pairs with send()
     asleep_.store(true, std::memory_order_seq_cst);
-    driver_->wait(completed, mail_.empty() ? until_ns : 0);
+    wait_in_driver(completed, mail_.empty() ? until_ns : 0);
     asleep_.store(false, std::memory_order_relaxed);
   }
   unsigned budget = microtasks_per_turn();
@@ -111,6 +111,19 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
     done->kind->complete(*done);
     run_microtasks(budget);
   }
+}
+
+// A guest sleeps in its host. What it has staged goes to the kernel before that, and a wake that was collected meanwhile must
+// not be slept over.
+void loop::wait_in_driver(operation_list& completed, std::int64_t until_ns) noexcept {
+  if (!host_) [[likely]]
+    return driver_->wait(completed, until_ns);
+  driver_->wait(completed, 0);
+  // acq_rel: pairs with wake(), whose wake is either told of here or still to be collected
+  const bool told = told_.exchange(false, std::memory_order_acq_rel);
+  driver_->alarm(told || !completed.empty() || !mail_.empty() ? 0 : until_ns);
+  host_->leave();
+  if (completed.empty()) driver_->wait(completed, 0);
 }
 
 void loop::send(message& sent) noexcept {

@@ -22,6 +22,16 @@ struct loop_limits {
   std::int64_t slow_ns = 100'000'000;  // debug: a task or callback that runs longer is reported
 };
 
+/// Whoever lets a loop run as a guest of another loop.
+class loop_host {
+ public:
+  /// Goes back to the other loop; returns in the guest's next turn.
+  virtual void leave() noexcept = 0;
+
+ protected:
+  ~loop_host() = default;
+};
+
 class loop : public loop_core {
  public:
   loop(std::unique_ptr<driver> drives_it, unsigned core_number, loop_limits limits);
@@ -35,7 +45,12 @@ class loop : public loop_core {
   /// Delivers a message to this loop. Any thread.
   void send(message& sent) noexcept;
   /// Ends a sleep, now or the next one. Any thread; async-signal-safe.
-  void wake() noexcept { driver_->wake(); }
+  void wake() noexcept {
+    told_.store(true, std::memory_order_relaxed);  // before the wake, which orders it
+    driver_->wake();
+  }
+  /// From now on it does not sleep, but leaves to its host once in each turn.
+  void be_guest_of(loop_host& host) noexcept { host_ = &host; }
 
   bool quiet() const noexcept {
     return task_count == 0 && in_driver == 0 && ready.empty() && microtasks.empty();
@@ -60,9 +75,11 @@ class loop : public loop_core {
   void take_mail() noexcept;
   void fire_timers() noexcept;
   void exchange_operations(std::int64_t until_ns) noexcept;
+  void wait_in_driver(operation_list& completed, std::int64_t until_ns) noexcept;
 
   std::unique_ptr<driver> driver_;
   loop_limits limits_;
+  loop_host* host_ = nullptr;
   std::uint64_t turns_ = 0;
   /// Without debug mode; more would take longer than half a millisecond.
   static constexpr std::size_t tasks_looked_through = 1'000;
@@ -70,6 +87,7 @@ class loop : public loop_core {
   std::size_t deadlocks_seen_ = 0;
   mailbox mail_;
   alignas(128) std::atomic<bool> asleep_{false};
+  std::atomic<bool> told_{false};  // wake() was called; only guests look
 };
 
 /// A failed task that nobody joined: to the handler, which by default reports and terminates.

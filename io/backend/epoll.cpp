@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
+#include "guest_descriptor.hpp"
 #include "readiness.hpp"
 
 namespace axle::io::detail {
@@ -48,6 +50,11 @@ class epoll final : public readiness {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = write(wake_.get(), &one, sizeof one);  // EAGAIN: awake already
   }
+  int descriptor() override {
+    if (!guest_) guest_.emplace(epoll_.get());
+    return guest_->get();
+  }
+  void alarm(std::int64_t until_ns) noexcept override { guest_->alarm(until_ns); }
   std::string_view name() const noexcept override { return "epoll"; }
 
  private:
@@ -92,6 +99,7 @@ class epoll final : public readiness {
 
   owned_descriptor epoll_;
   owned_descriptor wake_;
+  std::optional<guest_descriptor> guest_;
   bool precise_ = true;
 };
 

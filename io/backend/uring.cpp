@@ -13,10 +13,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 #include <vector>
 
 #include "../posix_sockets.hpp"
+#include "guest_descriptor.hpp"
 #include "uring_ring.hpp"
 
 namespace axle::io::detail {
@@ -42,6 +44,8 @@ class uring final : public posix_sockets {
   void cancel(operation& op) noexcept override;
   void wait(operation_list& completed, std::int64_t until_ns) noexcept override;
   void wake() noexcept override;
+  int descriptor() override;
+  void alarm(std::int64_t until_ns) noexcept override { guest_->alarm(until_ns); }
   std::string_view name() const noexcept override { return "uring"; }
 
  private:
@@ -61,6 +65,8 @@ class uring final : public posix_sockets {
   std::vector<kernel_address> addresses_;  // of connects being submitted this turn
   bool woken_ = false;                     // a wake was seen, perhaps by submit, and ends the next wait
   unsigned sends_ = 0;                     // submitted this turn
+  int told_fd_ = -1;  // of a guest: written by the kernel when there is work
+  std::optional<guest_descriptor> guest_;
 };
 
 int make_eventfd() {
@@ -78,7 +84,20 @@ uring::uring(const driver_options& options)
   watch_wakes();
 }
 
-uring::~uring() { close(wake_fd_); }
+uring::~uring() {
+  close(wake_fd_);
+  if (told_fd_ >= 0) close(told_fd_);
+}
+
+// An eventfd that the kernel writes when there is work; and that wake() writes itself, for a write to an eventfd that the ring
+// polls is told of late, by a grace period of RCU, and only the first time (seen on Linux 6.18).
+int uring::descriptor() {
+  if (guest_) return guest_->get();
+  if (told_fd_ < 0) told_fd_ = make_eventfd();
+  guest_.emplace(told_fd_);
+  ring_.tell(told_fd_);
+  return guest_->get();
+}
 
 // Multishot and never read: each write wakes the poll once, which is all that is needed.
 void uring::watch_wakes() noexcept {
@@ -90,7 +109,8 @@ void uring::watch_wakes() noexcept {
 
 void uring::wake() noexcept {
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = write(wake_fd_, &one, sizeof one);  // EAGAIN: awake already
+  const int to = told_fd_ >= 0 ? told_fd_ : wake_fd_;
+  [[maybe_unused]] const auto written = write(to, &one, sizeof one);  // EAGAIN: awake already
 }
 
 // A turn with few sends makes them by system call: that costs less than an entry whose completion ends the wait for the
@@ -216,6 +236,10 @@ void uring::cancel(operation& staged_or_submitted) noexcept {
 }
 
 void uring::wait(operation_list& completed, std::int64_t until_ns) noexcept {
+  if (guest_) [[unlikely]] {  // before the look, so that what comes later is told of again
+    std::uint64_t told;
+    [[maybe_unused]] const auto got = read(told_fd_, &told, sizeof told);
+  }
   ring_.restock();
   ring_.reap([this](const io_uring_cqe& each) { take(each); });
   if (!starved_.empty() && ring_.has_buffers()) feed_starved();

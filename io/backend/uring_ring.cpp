@@ -178,6 +178,11 @@ void uring_ring::probe_multishot() {
   restock();
 }
 
+void uring_ring::tell(int eventfd) {
+  if (const int error = -io_uring_register_eventfd(&ring_, eventfd); error != 0)
+    refuse(error, "an eventfd for a guest's ring was refused", cure_of(error));
+}
+
 int uring_ring::enter(unsigned wait_for, std::int64_t until_ns, std::int64_t now_ns) noexcept {
   const unsigned to_submit = unsubmitted();
   if (to_submit) {

@@ -25,6 +25,10 @@ class uring_ring {
 
   /// A free submission entry, or null if the queue is full.
   io_uring_sqe* entry() noexcept { return io_uring_get_sqe(&ring_); }
+  /// From now on the kernel writes to the eventfd when there are completions, or work that shows after an enter. Throws
+  /// std::system_error.
+  void tell(int eventfd);
+
   /// Entries prepared and not yet handed to the kernel.
   unsigned unsubmitted() const noexcept {
     return ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_RELAXED);

@@ -8,10 +8,12 @@
 #include <axle/cores.hpp>
 #include <axle/debug.hpp>
 #include <axle/exception_group.hpp>
+#include <axle/fiber.hpp>
 #include <axle/first_of.hpp>
 #include <axle/future.hpp>
 #include <axle/gather.hpp>
 #include <axle/gather_settled.hpp>
+#include <axle/guest.hpp>
 #include <axle/inspect.hpp>
 #include <axle/io/address.hpp>
 #include <axle/io/buffer.hpp>

@@ -85,6 +85,12 @@ class driver {
   /// The time in nanoseconds on CLOCK_MONOTONIC (a simulator: its own).
   virtual std::int64_t now() noexcept = 0;
 
+  // For a loop that another loop hosts (guest.hpp), by a driver that can be hosted.
+  /// Readable when wait() would collect something, and from the time of alarm() on; -1: this driver cannot be hosted.
+  /// Throws std::system_error.
+  virtual int descriptor() { return -1; }
+  virtual void alarm(std::int64_t /*until_ns*/) noexcept {}
+
   virtual std::string_view name() const noexcept = 0;
   const driver_counts& counts() const noexcept { return counts_; }
 
