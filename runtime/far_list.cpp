@@ -2,6 +2,7 @@
 #include <axle/detail/far_list.hpp>
 
 #include <axle/cores.hpp>
+#include <axle/detail/far_place.hpp>
 
 namespace axle::detail {
 
@@ -49,6 +50,14 @@ void far_list::leave(wait_node& node) noexcept {
     waiter.in->remove(waiter);
   }
   this_loop->make_ready_to_end(*waiter.waiter);
+}
+
+void far_place::wake_waiter() noexcept {
+  // acquire: what the waiter wrote before it stood
+  far_waiter* const taken = waiting_.exchange(nullptr, std::memory_order_acquire);
+  if (!taken) return;  // it has stepped back, or another close has woken it
+  far_wakes woken;
+  woken.add(*taken);
 }
 
 }  // namespace axle::detail
