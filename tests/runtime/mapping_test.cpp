@@ -1,5 +1,7 @@
 // The rows of the table in runtime/README.md, "From asyncio, trio and JavaScript", each as a program that does what the row
-// says. The names of the tests are the row's second column.
+// says. The names of the tests are the rows' last column.
+#include <poll.h>
+
 #include <thread>
 
 #include "../support.hpp"
@@ -392,6 +394,37 @@ task<int> counts(int& calls) {
   co_await sleep(1s);
   co_return calls;
 }
+TEST(mapping, rings) {
+  on_sim([]() -> task<> {
+    spsc_channel<int> ring(4);
+    static_cast<void>(co_await ring.put(1));
+    const auto item = co_await ring.get();
+    EXPECT_EQ(item.value(), 1);
+    mesh<int> between(core_count(), 4);
+    static_cast<void>(co_await between.send(0, 2));
+    const auto got = co_await between.receive();
+    EXPECT_EQ(got->from, 0U);
+    EXPECT_EQ(got->item, 2);
+  });
+}
+
+int not_a_coroutine() { return axle::await(value_after(1s, 4)); }
+
+TEST(mapping, fibers) {
+  on_sim([]() -> task<> { EXPECT_EQ(co_await fiber(not_a_coroutine), 4); });
+}
+
+TEST(mapping, guests) {
+  const char* named = std::getenv("AXLE_DRIVER");
+  guest<int> hosted({.driver = named ? named : ""}, value_after(1ms, 5));
+  for (bool more = true; more;) {
+    pollfd ready = {.fd = hosted.descriptor(), .events = POLLIN, .revents = 0};
+    poll(&ready, 1, -1);
+    more = hosted.turn();
+  }
+  EXPECT_EQ(hosted.result(), 5);
+}
+
 TEST(mapping, limits) {
   on_sim([]() -> task<> {
     token_bucket bucket({.per_second = 10, .burst = 1});

@@ -1,5 +1,7 @@
-// The other half of sync_table_operations.hpp: what strikes a wait, and the table of all combinations.
-#include "sync_table_operations.hpp"
+// The table of waits (sync_table_subject.hpp): what strikes a wait, and all combinations.
+#include "sync_table_locks.hpp"
+#include "sync_table_queues.hpp"
+#include "sync_table_signals.hpp"
 
 namespace axle::test {
 namespace {

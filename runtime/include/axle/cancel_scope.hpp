@@ -147,14 +147,7 @@ class [[nodiscard("nothing happens until it is awaited: co_await it")]] scope_aw
   value await_resume() {
     throw_if_cut();
     if (was_ended_by_scope()) return fail(why());
-    if (child_.how == ending::cancelled) throw axle::cancelled();
-    auto& held = typed<T>(child_.frame).promise();
-    if constexpr (std::is_void_v<T>) {
-      held.take();
-      return {};
-    } else {
-      return held.take();
-    }
+    return take_in_time<T>(child_);
   }
 };
 

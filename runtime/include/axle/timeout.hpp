@@ -64,6 +64,19 @@ inline timeout_family::timeout_family(frame_handle frame, std::int64_t ns, bool 
   alarm_.deadline_ns = ns;
 }
 
+/// What the child ended with, when it was not ended by the limit around it.
+template <class T>
+typename timed_result<T>::type take_in_time(child_task& ended) {
+  if (ended.how == ending::cancelled) throw cancelled();
+  auto& held = typed<T>(ended.frame).promise();
+  if constexpr (std::is_void_v<T>) {
+    held.take();
+    return {};
+  } else {
+    return held.take();
+  }
+}
+
 template <class T>
 class [[nodiscard("nothing happens until it is awaited: co_await it")]] timeout_await : timeout_family {
  public:
@@ -78,17 +91,8 @@ class [[nodiscard("nothing happens until it is awaited: co_await it")]] timeout_
   }
   value await_resume() {
     throw_if_cut();
-    if (child_.how == ending::cancelled) {
-      if (timed_out_) return fail(errc::timed_out);
-      throw cancelled();
-    }
-    auto& held = typed<T>(child_.frame).promise();
-    if constexpr (std::is_void_v<T>) {
-      held.take();
-      return {};
-    } else {
-      return held.take();
-    }
+    if (timed_out_ && child_.how == ending::cancelled) return fail(errc::timed_out);
+    return take_in_time<T>(child_);
   }
 };
 
