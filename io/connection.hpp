@@ -80,4 +80,17 @@ struct connection : receive_operation, connection_clock {
   static const axle::detail::wait_kind writer_kind;
 };
 
+/// The connection of a stream that is used: on its core, and there.
+inline connection& checked(connection* given, const char* what) noexcept {
+  AXLE_CHECK(given != nullptr, "%s: this tcp_stream is empty: it was closed or moved from", what);
+  axle::detail::check_core(given->loop, "a tcp_stream");
+  return *given;
+}
+
+/// A completion resumes its task directly, in this turn.
+inline void resume_now(axle::detail::task_state& task, bool to_end) noexcept {
+  task.unwinding = to_end;
+  axle::detail::run_task(task);
+}
+
 }  // namespace axle::io::detail
