@@ -48,7 +48,6 @@ TEST(stack_pool, keeps_no_more_than_its_bound) {
 
 TEST(stack_pool, belongs_to_a_thread) {
   const stack_block mine = stack_allocate(32 * 1024);
-  stack_free(mine);
   stack_block theirs;
   std::thread([&theirs] {
     theirs = stack_allocate(32 * 1024);
@@ -56,6 +55,7 @@ TEST(stack_pool, belongs_to_a_thread) {
     stack_free(theirs);
   }).join();
   EXPECT_NE(theirs.low, mine.low);
+  stack_free(mine);
 }
 
 TEST(stack_pool, refuses_what_cannot_be_had) {
