@@ -206,11 +206,12 @@ void engine::watch_signals(main_task& main) noexcept {
   }
 }
 
+// A task that another one owns is ended by that: it may be part of what a shield, or a clean-up, is to protect.
 void engine::cancel_all(loop& mine) noexcept {
   const bool cut = stage_.load() >= stage::cutting;
   for (task_state* each = mine.all_tasks; each; each = each->next_task) {
     if (cut) each->shields = 0;
-    request_cancel(*each);
+    if (cut || !each->owned) request_cancel(*each);
   }
 }
 
@@ -429,6 +430,7 @@ void remote_call::depart() noexcept {
 void remote_call::arrived() noexcept {
   if (!call_there_(*this)) return send_to_core(home_core_, back_);
   far_.observed = true;
+  far_.owned = true;
   far_.on_end = &far_;
   far_.ended = [](end_hook& hook, task_state&) noexcept {
     remote_call& call = *static_cast<far_task&>(hook).call;

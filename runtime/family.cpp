@@ -45,6 +45,7 @@ void family::adopt(child_task& child) noexcept {
   child.ended = on_ended;
   child.on_end = &child;
   child.observed = true;
+  child.owned = true;
   child.next_sibling = live_;
   child.prev_sibling = nullptr;
   if (live_) live_->prev_sibling = &child;

@@ -146,6 +146,24 @@ TEST(run, shields_are_pierced_when_the_time_to_drain_is_over) {
   axle::run({.driver = "sim", .drain = 1s}, stubborn());
 }
 
+// What is left behind may clean up with tasks of its own: they stand under the same shield.
+axle::task<> clean_up_in_parts(int& cleaned) {
+  bool parts[2] = {};
+  co_await axle::gather(clean_up(parts[0]), clean_up(parts[1]));
+  const auto in_time = co_await axle::with_timeout(1s, clean_up(parts[0]));
+  cleaned += parts[0] && parts[1] && in_time;
+}
+axle::task<> leave_behind(int& cleaned) {
+  axle::spawn(axle::finally(never_end(), clean_up_in_parts, std::ref(cleaned))).detach();
+  axle::spawn(axle::shield(clean_up_in_parts(cleaned))).detach();
+  co_await axle::sleep(500us);
+}
+TEST(run, what_is_left_behind_cleans_up_with_children_before_it_is_cut) {
+  int cleaned = 0;
+  axle::run({.driver = "sim"}, leave_behind(cleaned));
+  EXPECT_EQ(cleaned, 2);
+}
+
 axle::task<> stubborn_twice() {
   raise(SIGTERM);
   raise(SIGTERM);

@@ -67,6 +67,7 @@ struct task_state : ready_node {
   ending how : 2 = ending::none;
   bool labelled : 1 = false;
   bool nested : 1 = false;  // lives in its parent's frame, and has its parent's place of birth and locals
+  bool owned : 1 = false;   // a task waits for it and passes cancels on to it, unless it is shielded
   bool has_callbacks : 1 = false;  // on_end is a callback_list
   bool observed : 1 = false;       // its outcome was taken, so a failure is nobody else's to report
 
