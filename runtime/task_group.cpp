@@ -37,12 +37,14 @@ void task_group::told(family& of, child_task& ended) noexcept {
     mine.cancel_children();
   }
   if (&ended != &mine.body_) {
+    mine.cut_ |= ended.how == ending::cancelled && !mine.cancelled_;
     --mine.children_;
     detail::free_child(ended);
   }
   if (!mine.all_ended()) return;
-  const bool body_has_value = mine.body_.how == ending::value;
-  mine.wake_parent(mine.failed_ || body_has_value);
+  // The body's value is the group's when every child has ended as well, and not when they were cut off.
+  const bool has_value = mine.body_.how == ending::value && !mine.cut_;
+  mine.wake_parent(mine.failed_ || has_value);
 }
 
 void task_group::check() { failed_.rethrow_if_any(); }

@@ -175,6 +175,33 @@ TEST(task_group, a_cancel_from_outside_reaches_what_is_spawned_during_it) {
   });
 }
 
+task<int> spawns_and_returns(task_group& group) {
+  group.spawn(sleeps(1h));
+  co_return 1;
+}
+task<int> whole_group() { co_return co_await with_task_group(spawns_and_returns); }
+TEST(task_group, with_children_cut_off_has_no_value_though_its_body_has_one) {
+  on_sim([]() -> task<> {
+    const auto late = co_await with_timeout(1s, whole_group());
+    EXPECT_EQ(late.error(), std::make_error_condition(errc::timed_out));
+    const auto in_time = co_await with_timeout(2h, whole_group());
+    EXPECT_EQ(in_time.value(), 1);
+  });
+}
+TEST(task_group, that_ended_itself_has_the_value_of_its_body) {
+  const auto body = [](task_group& group) -> task<int> {
+    group.spawn(axle::finally(sleeps(1h), sleeps, 2s));
+    co_await sleep(1ms);
+    group.cancel();
+    co_return 1;
+  };
+  const auto scope = [&]() -> task<int> { co_return co_await with_task_group(body); };
+  on_sim([&]() -> task<> {
+    const auto got = co_await with_timeout(1s, scope());  // strikes during the clean-up
+    EXPECT_EQ(got.value(), 1);
+  });
+}
+
 TEST(task_group, cancelled_by_its_child_with_a_failure_in_the_clean_up_throws_that) {
   auto fails_in_clean_up = []() -> task<> { co_await fails_after(1ms, "clean-up"); };
   auto body = [&](task_group& group) -> task<> {

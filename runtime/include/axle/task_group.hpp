@@ -144,6 +144,7 @@ class task_group : protected detail::family {
 
   std::size_t children_ = 0;
   detail::failures failed_;
+  bool cut_ = false;  // a child was ended by a cancel of the task that has the group
 };
 
 namespace detail {
@@ -260,8 +261,9 @@ class [[nodiscard("nothing happens until it is awaited: co_await it")]] group_aw
 
 }  // namespace detail
 
-/// `co_await with_task_group(body, args...)`: body(group, args...) as a coroutine and all that it spawns. The callable
-/// lives as long as the scope; args are passed on as they are, by the body's own parameter types.
+/// `co_await with_task_group(body, args...)`: body(group, args...) as a coroutine and all that it spawns. Gives the body's
+/// value when every child has ended; none if a cancel from outside had to end one. The callable lives as long as the scope;
+/// args are passed on as they are, by the body's own parameter types.
 template <class F, class... Args>
 detail::group_await<F, Args&&...> with_task_group(F body, Args&&... args) {
   return detail::group_await<F, Args&&...>(std::move(body), std::forward<Args>(args)...);
