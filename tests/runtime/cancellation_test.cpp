@@ -2,6 +2,7 @@
 #include <coroutine>
 
 #include "../support.hpp"
+#include "foreign_coroutine.hpp"
 
 namespace axle::test {
 namespace {
@@ -379,39 +380,6 @@ TEST(cancellation, of_a_thousand_nested_scopes_reaches_the_innermost_and_comes_b
 }
 
 // ---- another library's coroutines -----------------------------------------------------------------------------------
-
-// The least that another library's coroutine type has: lazy, resumes its awaiter at its end.
-struct foreign {
-  struct promise_type {
-    std::coroutine_handle<> awaiter = std::noop_coroutine();
-    std::exception_ptr error;
-    foreign get_return_object() { return foreign(std::coroutine_handle<promise_type>::from_promise(*this)); }
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    struct last {
-      bool await_ready() noexcept { return false; }
-      std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> h) noexcept {
-        return h.promise().awaiter;
-      }
-      void await_resume() noexcept {}
-    };
-    last final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { error = std::current_exception(); }
-  };
-  explicit foreign(std::coroutine_handle<promise_type> h) : frame(h) {}
-  foreign(const foreign&) = delete;
-  foreign& operator=(const foreign&) = delete;
-  ~foreign() { frame.destroy(); }
-  bool await_ready() { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> h) {
-    frame.promise().awaiter = h;
-    return frame;
-  }
-  void await_resume() {
-    if (frame.promise().error) std::rethrow_exception(frame.promise().error);
-  }
-  std::coroutine_handle<promise_type> frame;
-};
 
 foreign foreign_over(std::function<task<>()> inner, trace& log) {
   const noted end(log, "foreign frame");
