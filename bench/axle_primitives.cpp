@@ -2,6 +2,9 @@
 // peers/asyncio_micro.py and peers/tokio where these have the thing. (mutex, semaphore and queue: axle_micro.cpp, row C5.)
 //
 // Invariant: every figure is taken inside one loop; one operation is what the name says, there and back.
+#include <chrono>
+
+#include <axle/fiber.hpp>
 #include <axle/gather.hpp>
 #include <axle/sleep.hpp>
 #include <axle/sync.hpp>
@@ -91,11 +94,13 @@ axle::task<> put_and_get_by_channel(std::int64_t count) {
     benchmark::DoNotOptimize(co_await channel.get());
   }
 }
-axle::task<> put_all(axle::channel<std::int64_t>& channel, std::int64_t count) {
+template <class Channel>
+axle::task<> put_all(Channel& channel, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await channel.put(i));
   channel.close();
 }
-axle::task<> get_all(axle::channel<std::int64_t>& channel) {
+template <class Channel>
+axle::task<> get_all(Channel& channel) {
   while (auto item = co_await channel.get()) benchmark::DoNotOptimize(item);
 }
 axle::task<> hand_through_channel(std::int64_t count) {
@@ -186,6 +191,57 @@ axle::task<> wake_by_watch(std::int64_t count) {
   co_await axle::gather(ping_by_watch(one, to_two, count / 2), ping_by_watch(two, to_one, count / 2));
 }
 
+axle::task<> put_and_get_by_ring(std::int64_t count) {
+  axle::spsc_channel<std::int64_t> ring(16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(co_await ring.put(i));
+    benchmark::DoNotOptimize(co_await ring.get());
+  }
+}
+axle::task<> hand_through_ring(std::int64_t count) {
+  axle::spsc_channel<std::int64_t> ring(16);
+  co_await axle::gather(put_all(ring, count), get_all(ring));
+}
+
+axle::task<> send_and_receive_by_mesh(std::int64_t count) {
+  axle::mesh<std::int64_t> mesh(1, 16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(mesh.try_send(0, i));
+    benchmark::DoNotOptimize(co_await mesh.receive());
+  }
+}
+
+axle::task<> put_and_get_by_priority(std::int64_t count) {
+  axle::priority_queue<std::int64_t> queue(16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(co_await queue.put(i));
+    benchmark::DoNotOptimize(co_await queue.get());
+  }
+}
+
+axle::task<> put_and_get_delayed(std::int64_t count) {
+  axle::delay_queue<std::int64_t> queue(16);
+  for (std::int64_t i = 0; i < count; ++i) {
+    benchmark::DoNotOptimize(co_await queue.put(i, std::chrono::nanoseconds(0)));
+    benchmark::DoNotOptimize(co_await queue.get());
+  }
+}
+
+axle::task<std::int64_t> of_a_flight(std::int64_t value) { co_return value; }
+axle::task<> fly(std::int64_t count) {
+  axle::singleflight<std::int64_t, std::int64_t> flights;
+  for (std::int64_t i = 0; i < count; ++i) benchmark::DoNotOptimize(co_await flights.run(i, of_a_flight, i));
+}
+
+void does_nothing() {}
+axle::task<> run_fibers(std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) co_await axle::fiber(does_nothing);
+}
+void yields_in_a_fiber(std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) axle::await(axle::yield());
+}
+axle::task<> yield_in_a_fiber(std::int64_t count) { co_await axle::fiber(yields_in_a_fiber, count); }
+
 BENCHMARK(bench::in_a_loop<wait_for_a_set_event, 10'000>)->Name("C6.event/axle");
 BENCHMARK(bench::in_a_loop<wake_by_event, 10'000>)->Name("C6.event_turns/axle");
 BENCHMARK(bench::in_a_loop<lock_shared_mutex, 10'000>)->Name("C6.shared_mutex/axle");
@@ -203,6 +259,14 @@ BENCHMARK(bench::in_a_loop<send_and_get_broadcast, 10'000>)->Name("C6.broadcast/
 BENCHMARK(bench::in_a_loop<wake_by_broadcast, 10'000>)->Name("C6.broadcast_turns/axle");
 BENCHMARK(bench::in_a_loop<set_and_see_watch, 10'000>)->Name("C6.watch/axle");
 BENCHMARK(bench::in_a_loop<wake_by_watch, 10'000>)->Name("C6.watch_turns/axle");
+BENCHMARK(bench::in_a_loop<put_and_get_by_ring, 10'000>)->Name("C6.spsc/axle");
+BENCHMARK(bench::in_a_loop<hand_through_ring, 10'000>)->Name("C6.spsc_turns/axle");
+BENCHMARK(bench::in_a_loop<send_and_receive_by_mesh, 10'000>)->Name("C6.mesh/axle");
+BENCHMARK(bench::in_a_loop<put_and_get_by_priority, 10'000>)->Name("C6.priority_queue/axle");
+BENCHMARK(bench::in_a_loop<put_and_get_delayed, 10'000>)->Name("C6.delay_queue/axle");
+BENCHMARK(bench::in_a_loop<fly, 10'000>)->Name("C6.singleflight/axle");
+BENCHMARK(bench::in_a_loop<run_fibers, 10'000>)->Name("C6.fiber/axle");
+BENCHMARK(bench::in_a_loop<yield_in_a_fiber, 10'000>)->Name("C6.fiber_yield/axle");
 
 }  // namespace
 

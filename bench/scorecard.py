@@ -255,7 +255,15 @@ def primitives(plan):
             ("broadcast", "broadcast to one, send and get", TOKIO),
             ("broadcast_turns", "broadcast, between two tasks that take turns", TOKIO),
             ("watch", "watch, set and seen", TOKIO),
-            ("watch_turns", "watch, between two tasks that take turns", TOKIO)]:
+            ("watch_turns", "watch, between two tasks that take turns", TOKIO),
+            ("spsc", "spsc_channel, put and get"),
+            ("spsc_turns", "spsc_channel of 16 between two tasks, an item"),
+            ("mesh", "mesh, sent and received on one core"),
+            ("priority_queue", "priority_queue, put and get"),
+            ("delay_queue", "delay_queue, put and got at once"),
+            ("singleflight", "singleflight, alone"),
+            ("fiber", "fiber, begun and ended"),
+            ("fiber_yield", "yield in a fiber")]:
         rows += micro(f"C6.{name}", None, what, *others, program="axle_primitives")(plan)
     return rows
 
@@ -336,7 +344,7 @@ ROWS = {
            + micro("C5.queue", 10, "queue, put and get, nobody waits", "asyncio", TOKIO)(plan)
            + micro("C5.contended", None, "mutex handed between two tasks that yield with it", "asyncio", TOKIO)(plan)
            + micro("C5.handed", None, "queue of 16 between two tasks, an item", "asyncio", TOKIO)(plan), 8),
-    "C6": (primitives, 26),
+    "C6": (primitives, 34),
     "C3": (c3, 1), "C4": (c4, 2), "M1": (m1, 4), "M2": (m2, 12),
 }
 

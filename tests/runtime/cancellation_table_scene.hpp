@@ -114,6 +114,7 @@ struct operation {
   const char* name;
   task<int> (*wait)(scene&);
   task<int> (*wait_in_foreign)(scene&);  // the same, awaited by a coroutine of another library
+  task<int> (*wait_in_fiber)(scene&);    // and by no coroutine
   void (*drop)(scene&);                  // makes what would be awaited, and drops it
   properties has;
 };
@@ -148,6 +149,27 @@ task<int> waits_in(scene& in) {
   co_await takes<Coroutine, Make, Took>(in);
   co_return 1;
 }
+template <class Make, class Took>
+void takes_in_fiber(scene& in) {
+  const counted here(in.alive);
+  using given = typename decltype(gives<decltype(Make()(in))>())::type;
+  if constexpr (std::is_void_v<given>) {
+    axle::await(Make()(in));
+    Took()(in);
+  } else {
+    auto got = axle::await(Make()(in));
+    Took()(in, got);
+  }
+  in.got = true;
+}
+template <class Make, class Took>
+task<int> waits_in_fiber(scene& in) {
+  const counted here(in.alive);
+  ++in.begun;
+  constexpr fiber_options small = {.stack_bytes = 64 * 1024};
+  co_await fiber(small, takes_in_fiber<Make, Took>, std::ref(in));
+  co_return 1;
+}
 template <class Make>
 void makes_and_drops(scene& in) {
   static_cast<void>(Make()(in));
@@ -156,7 +178,12 @@ void makes_and_drops(scene& in) {
 // `make(scene)` gives what is to be awaited; `took(scene, value)` looks at what that gave. Neither may capture.
 template <class Make, class Took>
 operation waiting(const char* name, Make, Took, properties has = {}) {
-  return {name, waits_in<task<>, Make, Took>, waits_in<foreign, Make, Took>, makes_and_drops<Make>, has};
+  return {name,
+          waits_in<task<>, Make, Took>,
+          waits_in<foreign, Make, Took>,
+          waits_in_fiber<Make, Took>,
+          makes_and_drops<Make>,
+          has};
 }
 
 }  // namespace axle::test::cancellation_table

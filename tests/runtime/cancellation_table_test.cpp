@@ -3,8 +3,11 @@
 // The operations stand in cancellation_table_operations.hpp, the strikes in cancellation_table_strikes.hpp: one entry adds
 // its whole row. Here is what must become of each case: one ending, which follows from what the operation is and from what
 // came first. Whatever the ending, all tasks and scopes of the operation have ended when it is told, and nothing is left:
-// no frame, no timer, no report of a failure. Each case runs twice: awaited by a task, and by a coroutine of another library.
+// no frame, no stack, no timer, no report of a failure. Each case runs three times: awaited by a task, by a coroutine of another
+// library, and in a fiber.
 #include <algorithm>
+
+#include <axle/alloc/stack_pool.hpp>
 
 #include "cancellation_table_operations.hpp"
 #include "cancellation_table_strikes.hpp"
@@ -133,11 +136,12 @@ struct table_case {
   const operation* of;
   const strike* by;
   bool fails;
-  bool in_foreign;
+  task<int> (*operation::*wait)(scene&);
+  const char* awaited;
 };
 std::string name_of(const table_case& one_case) {
   return std::string(one_case.of->name) + "_" + one_case.by->name + (one_case.fails ? "_failing" : "") +
-         (one_case.in_foreign ? "_in_foreign" : "");
+         one_case.awaited;
 }
 void PrintTo(const table_case& one_case, std::ostream* out) { *out << name_of(one_case); }
 
@@ -148,8 +152,9 @@ std::vector<table_case> all_cases() {
       for (const bool fails : {false, true}) {
         if (!fails && of.has.always_fails) continue;
         if (fails && !of.has.always_fails && by.when == so_far::not_begun) continue;  // no difference
-        all.push_back({&of, &by, fails, false});
-        all.push_back({&of, &by, fails, true});
+        all.push_back({&of, &by, fails, &operation::wait, ""});
+        all.push_back({&of, &by, fails, &operation::wait_in_foreign, "_in_foreign"});
+        all.push_back({&of, &by, fails, &operation::wait_in_fiber, "_in_fiber"});
       }
   return all;
 }
@@ -165,7 +170,7 @@ TEST_P(cancellation_table_case, ends_as_promised_and_leaves_nothing_behind) {
   std::string became;
   scene in;
   in.fail = fails;
-  in.wait = GetParam().in_foreign ? of.wait_in_foreign : of.wait;
+  in.wait = of.*GetParam().wait;
   if (by.by == start::left) {
     on_sim([&] { return leave_behind(of, by, in); });
     if (ending != "value" && ending != "cancelled") {
@@ -183,6 +188,7 @@ TEST_P(cancellation_table_case, ends_as_promised_and_leaves_nothing_behind) {
   }
   EXPECT_EQ(in.alive, 0);
   EXPECT_EQ(in.others_alive, 0);
+  EXPECT_EQ(alloc::stack_counts().live(), 0U);
   EXPECT_EQ(in.cleaned_up, of.has.cleans_up && in.begun > 0);
 }
 

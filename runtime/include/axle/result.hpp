@@ -161,7 +161,9 @@ class [[nodiscard]] result<void> {
     static_assert(detail::is_result<R>, "and_then wants a function that returns a result");
     return has_value() ? std::invoke(std::forward<F>(next)) : R(unexpect, error_);
   }
-  friend bool operator==(const result& a, const result& b) noexcept { return a.error() == b.error(); }
+  friend bool operator==(const result& a, const result& b) noexcept {
+    return a.failed_ == b.failed_ && a.error() == b.error();
+  }
 
  private:
   union {
