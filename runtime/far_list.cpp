@@ -52,6 +52,15 @@ void far_list::leave(wait_node& node) noexcept {
   this_loop->make_ready_to_end(*waiter.waiter);
 }
 
+void place_waiter::woken(message& sent) noexcept {
+  auto& mine = static_cast<place_waiter&>(static_cast<far_waiter&>(sent));
+  task_state& task = *mine.waiter;
+  if (mine.holds(mine)) return this_loop->make_ready(task);
+  if (task.must_end()) return this_loop->make_ready_to_end(task);
+  mine.at->stand(mine);
+  if (mine.holds(mine) && mine.at->step_back(mine)) this_loop->make_ready(task);
+}
+
 void far_place::wake_waiter() noexcept {
   // acquire: what the waiter wrote before it stood
   far_waiter* const taken = waiting_.exchange(nullptr, std::memory_order_acquire);

@@ -284,6 +284,63 @@ TEST_P(spsc_far, carries_every_item_once_and_in_order) {
 }
 INSTANTIATE_TEST_SUITE_P(of, spsc_far, testing::Values(1, 2, 7, 1024));
 
+// A wake of something that the waiter had before it stood: it must stand again, and the next wake must find it.
+struct flag {
+  std::atomic<bool> up{false};
+  detail::far_place place{"flag"};
+};
+class flag_await : detail::place_waiter {
+ public:
+  explicit flag_await(flag& of) noexcept : place_waiter(is_up), of_(of) { kind = &detail::spsc_get_kind; }
+  flag_await(const flag_await&) = delete;
+  flag_await& operator=(const flag_await&) = delete;
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  void await_suspend(std::coroutine_handle<P> h) noexcept {
+    detail::suspend_at(h, *this, of_.place);
+  }
+  bool await_resume() const noexcept { return of_.up.load(); }
+
+ private:
+  static bool is_up(detail::place_waiter& self) noexcept {
+    return static_cast<flag_await&>(self).of_.up.load();
+  }
+  flag& of_;
+};
+task<bool> waits_for(flag& of) { co_return co_await flag_await(of); }
+
+TEST(far_place, a_late_wake_is_not_taken_for_what_is_waited_for) {
+  auto main = []() -> task<> {
+    flag of;
+    auto waiter = spawn(waits_for(of));
+    co_await yield();
+    for (unsigned stood = 1; stood <= 3; ++stood) {
+      EXPECT_EQ(of.place.waits(), stood);
+      std::thread([&of] { of.place.wake(); }).join();
+      while (of.place.waits() == stood) co_await yield();
+    }
+    EXPECT_FALSE(waiter.done());
+    std::thread([&of] {
+      of.up.store(true);
+      of.place.wake();
+    }).join();
+    EXPECT_TRUE(co_await waiter);
+  };
+  run(main);
+}
+
+TEST(far_place, a_cancel_that_meets_a_late_wake_ends_the_wait) {
+  auto main = []() -> task<> {
+    flag of;
+    auto waiter = spawn(waits_for(of));
+    co_await yield();
+    std::thread([&of] { of.place.wake(); }).join();
+    waiter.cancel();  // the wake has taken it from its place, and is in the mail
+    EXPECT_EQ(ending_of(co_await waiter.outcome()), "cancelled");
+  };
+  run(main);
+}
+
 // The getter's waits are cut by timeouts while items come; none is lost.
 task<> gets_impatiently(far_case& in) {
   auto one = [](far_case& from) -> task<bool> {

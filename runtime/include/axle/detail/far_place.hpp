@@ -5,9 +5,12 @@
 // two sees the other: no wake is lost. Whoever takes the waiter from the place, by one exchange, owns it: another thread,
 // which wakes it by a message to its loop; or the waiter, because it need not wait, or is cancelled. After the wake the waiter
 // must not be touched.
+// A wake may be late: of something that the waiter had, without waiting, before it stood here for the next. So the message asks
+// on the waiter's core whether it holds now, and if not the waiter stands again.
 #pragma once
 
 #include <atomic>
+#include <coroutine>
 #include <cstdint>
 
 #include <axle/check.hpp>
@@ -18,7 +21,14 @@ namespace axle::detail {
 class far_place;
 
 struct place_waiter : far_waiter {
+  /// `holds`: whether what it waits for is there, or never will be. Asked on the waiter's core.
+  explicit place_waiter(bool (*answered)(place_waiter&) noexcept) noexcept : holds(answered) {
+    receive = woken;
+  }
+  AXLE_EXPORT static void woken(message& sent) noexcept;
+
   far_place* at = nullptr;
+  bool (*holds)(place_waiter&) noexcept;
 };
 
 class far_place {
@@ -71,5 +81,14 @@ class far_place {
   std::atomic<std::uint64_t> waits_{0};
   const char* what_;
 };
+
+/// Suspends the task, which then stands at `place`, unless what it waits for holds already.
+template <class P>
+void suspend_at(std::coroutine_handle<P> h, place_waiter& waiter, far_place& place) noexcept {
+  suspend_unless(h, waiter, [&] {
+    place.stand(waiter);
+    return waiter.holds(waiter) && place.step_back(waiter);
+  });
+}
 
 }  // namespace axle::detail

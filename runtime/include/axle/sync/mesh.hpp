@@ -65,7 +65,7 @@ class mesh {
 
   class [[nodiscard]] receive_await : detail::place_waiter {
    public:
-    receive_await(mesh& of, unsigned core) noexcept : of_(of), core_(core) {
+    receive_await(mesh& of, unsigned core) noexcept : place_waiter(is_answered), of_(of), core_(core) {
       this->kind = &detail::mesh_receive_kind;
     }
     receive_await(const receive_await&) = delete;
@@ -76,8 +76,7 @@ class mesh {
     }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
-      detail::suspend_at(h, *this, of_.receivers_[core_].place,
-                         [this] { return of_.has_answer_for_receiver(core_); });
+      detail::suspend_at(h, *this, of_.receivers_[core_].place);
     }
     result<received> await_resume() {
       detail::throw_if_cut();
@@ -89,6 +88,10 @@ class mesh {
     }
 
    private:
+    static bool is_answered(detail::place_waiter& self) noexcept {
+      auto& mine = static_cast<receive_await&>(self);
+      return mine.of_.has_answer_for_receiver(mine.core_);
+    }
     mesh& of_;
     unsigned core_;
     std::optional<received> got_;
@@ -169,7 +172,7 @@ class mesh {
   class [[nodiscard]] room_await : detail::place_waiter {
    public:
     room_await(mesh& of, pair& way, unsigned to, T& item) noexcept
-        : of_(of), way_(way), to_(to), item_(item) {
+        : place_waiter(is_answered), of_(of), way_(way), to_(to), item_(item) {
       this->kind = &detail::mesh_room_kind;
     }
     room_await(const room_await&) = delete;
@@ -183,7 +186,7 @@ class mesh {
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
       had_ = answer::wait;
-      detail::suspend_at(h, *this, way_.room, [this] { return of_.is_closed() || way_.slots.has_room(); });
+      detail::suspend_at(h, *this, way_.room);
     }
     result<void> await_resume() {
       detail::throw_if_cut();
@@ -192,6 +195,10 @@ class mesh {
     }
 
    private:
+    static bool is_answered(detail::place_waiter& self) noexcept {
+      auto& mine = static_cast<room_await&>(self);
+      return mine.of_.is_closed() || mine.way_.slots.has_room();
+    }
     mesh& of_;
     pair& way_;
     unsigned to_;

@@ -32,15 +32,6 @@ inline constexpr wait_kind spsc_get_kind = {
 inline constexpr wait_kind spsc_put_kind = {
     .complete = nullptr, .cancel = far_place::leave, .what = "spsc_channel: put"};
 
-/// Suspends the task, which then stands at `place`, unless what it waits for holds already. `holds` is asked after that.
-template <class P, class F>
-void suspend_at(std::coroutine_handle<P> h, place_waiter& waiter, far_place& place, F holds) noexcept {
-  suspend_unless(h, waiter, [&] {
-    place.stand(waiter);
-    return holds() && place.step_back(waiter);
-  });
-}
-
 }  // namespace detail
 
 template <class T>
@@ -50,7 +41,9 @@ class spsc_channel {
  public:
   class [[nodiscard]] get_await : detail::place_waiter {
    public:
-    explicit get_await(spsc_channel& of) noexcept : of_(of) { this->kind = &detail::spsc_get_kind; }
+    explicit get_await(spsc_channel& of) noexcept : place_waiter(is_answered), of_(of) {
+      this->kind = &detail::spsc_get_kind;
+    }
     get_await(const get_await&) = delete;
     get_await& operator=(const get_await&) = delete;
 
@@ -59,7 +52,7 @@ class spsc_channel {
     }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
-      detail::suspend_at(h, *this, of_.getter_, [this] { return of_.has_answer_for_getter(); });
+      detail::suspend_at(h, *this, of_.getter_);
     }
     result<T> await_resume() {
       detail::throw_if_cut();
@@ -69,13 +62,17 @@ class spsc_channel {
     }
 
    private:
+    static bool is_answered(detail::place_waiter& self) noexcept {
+      return static_cast<get_await&>(self).of_.has_answer_for_getter();
+    }
     spsc_channel& of_;
     std::optional<T> got_;
   };
 
   class [[nodiscard]] put_await : detail::place_waiter {
    public:
-    put_await(spsc_channel& of, T&& item) noexcept : of_(of), item_(std::move(item)) {
+    put_await(spsc_channel& of, T&& item) noexcept
+        : place_waiter(is_answered), of_(of), item_(std::move(item)) {
       this->kind = &detail::spsc_put_kind;
     }
     put_await(const put_await&) = delete;
@@ -89,7 +86,7 @@ class spsc_channel {
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
       had_ = answer::wait;
-      detail::suspend_at(h, *this, of_.putter_, [this] { return of_.has_answer_for_putter(); });
+      detail::suspend_at(h, *this, of_.putter_);
     }
     result<void> await_resume() {
       detail::throw_if_cut();
@@ -100,6 +97,9 @@ class spsc_channel {
     }
 
    private:
+    static bool is_answered(detail::place_waiter& self) noexcept {
+      return static_cast<put_await&>(self).of_.has_answer_for_putter();
+    }
     spsc_channel& of_;
     T item_;
     answer had_ = answer::unasked;
