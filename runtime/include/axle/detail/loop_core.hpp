@@ -13,6 +13,13 @@
 #include <axle/driver.hpp>
 #include <axle/timer_wheel.hpp>
 
+/// For what is had at once nine times in ten: compilers find it too long to inline in a coroutine, for the tenth.
+#if defined(__GNUC__) || defined(__clang__)
+#define AXLE_INLINE [[gnu::always_inline]]
+#else
+#define AXLE_INLINE
+#endif
+
 namespace axle::detail {
 
 /// Tells every loop of every run of this process from every other; never 0. Of the same run: the same but for the core.

@@ -154,7 +154,7 @@ class basic_queue : public detail::queue_base {
     get_await(const get_await&) = delete;
     get_await& operator=(const get_await&) = delete;
 
-    bool await_ready() {
+    AXLE_INLINE bool await_ready() {
       detail::loop_core& loop = of_.need_own_loop("a queue");
       if (!of_.has_answer() || !detail::may_take_now(loop)) return false;
       of_.take_into(got_);
@@ -188,7 +188,7 @@ class basic_queue : public detail::queue_base {
     put_await(const put_await&) = delete;
     put_await& operator=(const put_await&) = delete;
 
-    bool await_ready() {
+    AXLE_INLINE bool await_ready() {
       detail::loop_core& loop = of_.need_own_loop("a queue");
       if (!(of_.closed_ || of_.has_room()) || !detail::may_take_now(loop)) return false;
       put();
@@ -212,7 +212,7 @@ class basic_queue : public detail::queue_base {
 
    private:
     friend basic_queue;
-    void put() {
+    AXLE_INLINE void put() {
       if (of_.closed_) return;
       of_.give(std::move(item_));
       taken_ = true;
@@ -266,7 +266,7 @@ class basic_queue : public detail::queue_base {
   bool has_room() const noexcept { return store_.size() < bound_ && putters_.empty(); }
 
   // To the getter that has waited longest, or into the store.
-  void give(T&& item) {
+  AXLE_INLINE void give(T&& item) {
     if (!getters_.empty()) {
       static_cast<get_await&>(*getters_.front()).got_.emplace(std::move(item));
       getters_.wake_front();
@@ -278,7 +278,7 @@ class basic_queue : public detail::queue_base {
     ++unfinished_;
   }
   // The room goes to the putter that has waited longest.
-  void take_into(std::optional<T>& place) {
+  AXLE_INLINE void take_into(std::optional<T>& place) {
     if (store_.empty()) return;  // it is closed
     if (!putters_.empty()) {
       auto& next = static_cast<put_await&>(*putters_.front());

@@ -28,7 +28,7 @@ class semaphore : detail::core_bound {
       }
       return *this;
     }
-    ~permit() {
+    AXLE_INLINE ~permit() {
       if (of_) of_->release(count_);
     }
     /// Gives them back early. A CHECK if it holds none.
@@ -97,7 +97,7 @@ class semaphore : detail::core_bound {
     return {*this, permits};
   }
   /// Adds permits, or gives back those that were kept; they go to who has waited longest.
-  void release(std::size_t permits = 1) noexcept {
+  AXLE_INLINE void release(std::size_t permits = 1) noexcept {
     need_own_loop("a semaphore");
     AXLE_CHECK(permits <= bound_ - available_, "a semaphore was released beyond its bound of %zu permits",
                bound_);
