@@ -3,6 +3,7 @@
 #include <axle/fiber.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <numeric>
 
 #include "../support.hpp"
@@ -421,6 +422,29 @@ TEST(fiber, says_where_it_waits) {
     EXPECT_TRUE(found) << "the await in slept_sum was to be among the places at which tasks wait";
     co_await user;
   });
+}
+
+// A task that begins inside the fiber's call runs on its stack, and a fiber of its own in there.
+TEST(fiber, begins_tasks_eagerly) {
+  in_fibers([]() -> task<> {
+    auto begins = [] {
+      auto child = spawn(fiber(slept_sum, 2), {.eager = true});
+      auto other = spawn(value_after(1s, 4), {.eager = true});
+      axle::await(yield());
+      return axle::await(child) + axle::await(other);
+    };
+    EXPECT_EQ(co_await fiber(begins), 7);
+  });
+}
+
+std::size_t runs_over(std::size_t depth) {
+  volatile char part[1024];
+  part[0] = static_cast<char>(depth);
+  return depth == SIZE_MAX ? 0 : runs_over(depth + 1) + static_cast<std::size_t>(part[0]);
+}
+
+TEST(fiber_death_test, running_over_its_stack_is_a_fault) {
+  EXPECT_DEATH(run([]() -> task<> { static_cast<void>(co_await fiber(runs_over, std::size_t{0})); }), "");
 }
 
 task<> wrong_kind_of_await() {
