@@ -17,10 +17,7 @@ namespace axle::io {
 
 namespace detail {
 
-using axle::detail::check_core;
 using axle::detail::loop_core;
-using axle::detail::run_task;
-using axle::detail::task_state;
 using axle::detail::this_loop;
 using axle::detail::wait_kind;
 using axle::detail::wait_node;

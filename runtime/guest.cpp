@@ -39,7 +39,7 @@ class guest_engine final : public loop_host {
   }
   guest_engine(const guest_engine&) = delete;
   guest_engine& operator=(const guest_engine&) = delete;
-  ~guest_engine() {
+  ~guest_engine() override {
     stack_->destroy();
     if (descriptor >= 0) close(descriptor);
   }

@@ -27,9 +27,7 @@ class loop_host {
  public:
   /// Goes back to the other loop; returns in the guest's next turn.
   virtual void leave() noexcept = 0;
-
- protected:
-  ~loop_host() = default;
+  virtual ~loop_host() = default;
 };
 
 class loop : public loop_core {
