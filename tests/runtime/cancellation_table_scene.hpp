@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "../foreign_coroutine.hpp"
 #include "../support.hpp"
-#include "foreign_coroutine.hpp"
 
 namespace axle::test::cancellation_table {
 

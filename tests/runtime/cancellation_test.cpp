@@ -1,8 +1,8 @@
 // Cancellation, as promised: destroyed from the inside out, never thrown, never swallowed, never losing a value.
 #include <coroutine>
 
+#include "../foreign_coroutine.hpp"
 #include "../support.hpp"
-#include "foreign_coroutine.hpp"
 
 namespace axle::test {
 namespace {

@@ -137,13 +137,14 @@ TEST(guest, the_host_posts_to_it_between_turns) {
   of.result();
 }
 
+task<> waits_in_scope(int& alive) {
+  const counted here(alive);
+  co_await sleep(100h);  // wall clock: cancelled at once
+}
+
 TEST(guest, cancel_does_what_ctrl_c_would) {
   int alive = 0;
-  auto waits = [](int& in) -> task<> {
-    const counted here(in);
-    co_await sleep(100h);  // wall clock: cancelled at once
-  };
-  guest<> of(hosted(), waits(alive));
+  guest<> of(hosted(), waits_in_scope(alive));
   of.turn();
   EXPECT_EQ(alive, 1);
   of.cancel();
@@ -157,17 +158,13 @@ TEST(guest, destroyed_early_it_ends_first) {
   const std::size_t descriptors = open_descriptors();
   const frames_return guard;
   int alive = 0;
-  auto waits = [](int& in) -> task<> {
-    const counted here(in);
-    co_await sleep(100h);  // wall clock: cancelled at once
-  };
   {
-    guest<> of(hosted(), waits(alive));
+    guest<> of(hosted(), waits_in_scope(alive));
     of.turn();
     EXPECT_EQ(alive, 1);
   }
   EXPECT_EQ(alive, 0);
-  { const guest<> unused(hosted(), waits(alive)); }
+  { const guest<> unused(hosted(), waits_in_scope(alive)); }
   EXPECT_EQ(alive, 0);
   EXPECT_EQ(open_descriptors(), descriptors);
 }
