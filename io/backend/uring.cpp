@@ -65,7 +65,7 @@ class uring final : public posix_sockets {
   std::vector<kernel_address> addresses_;  // of connects being submitted this turn
   bool woken_ = false;                     // a wake was seen, perhaps by submit, and ends the next wait
   unsigned sends_ = 0;                     // submitted this turn
-  int told_fd_ = -1;  // of a guest: written by the kernel when there is work
+  int told_fd_ = -1;                       // of a guest: written by the kernel when there is work
   std::optional<guest_descriptor> guest_;
 };
 
