@@ -100,7 +100,10 @@ void run_task(task_state& task) noexcept {
   task.only_yields = false;
   loop.depth = 0;
   loop.credit = await_credit;
-  if (task.now == phase::pending && task.must_end()) task.unwinding = true;
+  if (task.must_end()) [[unlikely]] {
+    loop.credit = 0;
+    if (task.now == phase::pending) task.unwinding = true;
+  }
   if (task.unwinding && !task.foreign) [[unlikely]] {
     if (!unwind(task)) return settle(loop, task, nullptr);
     task.unwinding = false;
@@ -120,12 +123,14 @@ void start_inline(task_state& task) noexcept {
   resume_chain(loop, task.frame);
   --loop.depth;
   settle(loop, task, outer);
+  if (outer && outer->must_end()) loop.credit = 0;
 }
 
 void request_cancel(task_state& task) noexcept {
   if (task.now == phase::finished) return;
   task.cancel_requested = true;
   if (task.shields) return;
+  if (task.loop->current == &task) task.loop->credit = 0;
   if (wait_node* const node = task.waiting()) {
     node->kind->cancel(*node);
   } else if (task.queued && task.only_yields) {

@@ -28,7 +28,7 @@ class shield_scope {
       since_ns_ = watch();
   }
   ~shield_scope() {
-    --task_->shields;
+    if (--task_->shields == 0 && task_->must_end()) this_loop->credit = 0;
     if (since_ns_) [[unlikely]]
       report();
   }

@@ -234,9 +234,9 @@ template <class P>
 /// For a leaf's await_ready: whether it may complete at once. Not when the task is to be ended, and not when it has
 /// had its share of this turn.
 inline bool may_complete_now(const char* what) noexcept {
-  task_state& task = need_task(what);
-  loop_core& loop = *this_loop;
-  if (task.must_end() || loop.credit == 0) [[unlikely]]
+  loop_core& loop = need_loop(what);
+  AXLE_CHECK(loop.current != nullptr, "%s was awaited outside a task; use axle::spawn or axle::run", what);
+  if (loop.credit == 0) [[unlikely]]
     return false;
   --loop.credit;
   return true;

@@ -35,7 +35,9 @@ struct loop_core {
   task_state* current = nullptr;  // the task whose frame is running
   frame_handle next_frame = {};   // the trampoline's: which frame of the current task to resume next
   unsigned depth = 0;             // of awaits that run nested on the native stack
-  unsigned credit = 0;            // awaits that may still complete at once before the task must yield
+  /// Awaits that may still complete at once before the task must yield: none if it is being cancelled, so that one look
+  /// tells both.
+  unsigned credit = 0;
   bool cut = false;       // the wait that is being left was called off inside another library's coroutine
   std::uint64_t key = 0;  // see core_key
   std::int64_t now_ns;    // the clock, as read this turn

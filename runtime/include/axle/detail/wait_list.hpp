@@ -111,7 +111,7 @@ class core_bound {
 
 /// For await_ready of what can be had at once: whether the current task may take it now.
 inline bool may_take_now(loop_core& loop) noexcept {
-  if (loop.credit == 0 || loop.current->must_end()) [[unlikely]]
+  if (loop.credit == 0) [[unlikely]]
     return false;
   --loop.credit;
   return true;

@@ -87,7 +87,7 @@ class queue_base : protected core_bound {
   std::size_t bound() const noexcept { return bound_; }
   bool closed() const noexcept { return closed_; }
   /// Items put and not yet reported by task_done().
-  std::size_t unfinished() const noexcept { return unfinished_; }
+  std::size_t unfinished() const noexcept { return static_cast<std::size_t>(total_ - done_); }
 
   class [[nodiscard]] join_await : list_waiter {
    public:
@@ -97,11 +97,11 @@ class queue_base : protected core_bound {
 
     bool await_ready() noexcept {
       loop_core& loop = of_.need_own_loop("a queue");
-      return of_.unfinished_ == 0 && may_take_now(loop);
+      return of_.unfinished() == 0 && may_take_now(loop);
     }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
-      if (of_.unfinished_ == 0) return requeue(h);
+      if (of_.unfinished() == 0) return requeue(h);
       if (suspend_on(h, *this, "queue: join")) of_.joiners_.push_back(*this);
     }
     void await_resume() const { throw_if_cut(); }
@@ -115,12 +115,13 @@ class queue_base : protected core_bound {
   /// An item that was got is dealt with. Once for each, or it is a CHECK.
   void task_done() noexcept {
     need_own_loop("a queue");
-    AXLE_CHECK(unfinished_ > 0, "task_done() was called more often than items were put");
-    if (--unfinished_ == 0) joiners_.wake_all();
+    AXLE_CHECK(unfinished() > 0, "task_done() was called more often than items were put");
+    ++done_;
+    if (unfinished() == 0) joiners_.wake_all();
   }
 
  protected:
-  explicit queue_base(std::size_t bound) noexcept : bound_(bound) {
+  explicit queue_base(std::size_t bound) noexcept : bound_(bound), room_(bound) {
     AXLE_CHECK(bound > 0, "a queue with room for nothing; for one without a bound say axle::unbounded");
   }
   AXLE_EXPORT static const wait_kind getter_kind;
@@ -132,9 +133,10 @@ class queue_base : protected core_bound {
   };
 
   std::size_t bound_;
-  std::size_t unfinished_ = 0;
+  std::size_t room_;  // for so many items; 0 when it is closed
   std::size_t most_ = 0;
-  std::uint64_t total_ = 0;
+  std::uint64_t total_ = 0;  // items put
+  std::uint64_t done_ = 0;   // of them, reported by task_done()
   bool closed_ = false;
   wait_list getters_{"queue"};
   wait_list putters_{"queue"};
@@ -156,14 +158,16 @@ class basic_queue : public detail::queue_base {
 
     AXLE_INLINE bool await_ready() {
       detail::loop_core& loop = of_.need_own_loop("a queue");
-      if (!of_.has_answer() || !detail::may_take_now(loop)) return false;
+      if (of_.store_.empty()) [[unlikely]]
+        return of_.closed_ && detail::may_take_now(loop);
+      if (!detail::may_take_now(loop)) return false;
       of_.take_into(got_);
       return true;
     }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) {
       if (of_.has_answer() && !detail::this_loop->current->must_end()) {
-        of_.take_into(got_);
+        if (!of_.store_.empty()) of_.take_into(got_);
         return detail::requeue_with_value(h);
       }
       kind = &getter_kind;
@@ -171,9 +175,10 @@ class basic_queue : public detail::queue_base {
       if (detail::suspend_on(h, *this, "queue: get")) of_.getters_.push_back(*this);
     }
     result<T> await_resume() {
+      if (got_) [[likely]]
+        return std::move(*got_);
       detail::throw_if_cut();
-      if (!got_) return fail(errc::broken_pipe);
-      return std::move(*got_);
+      return fail(errc::broken_pipe);
     }
 
    private:
@@ -190,14 +195,16 @@ class basic_queue : public detail::queue_base {
 
     AXLE_INLINE bool await_ready() {
       detail::loop_core& loop = of_.need_own_loop("a queue");
-      if (!(of_.closed_ || of_.has_room()) || !detail::may_take_now(loop)) return false;
+      if (!of_.has_room()) [[unlikely]]
+        return of_.closed_ && detail::may_take_now(loop);
+      if (!detail::may_take_now(loop)) return false;
       put();
       return true;
     }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) {
       if ((of_.closed_ || of_.has_room()) && !detail::this_loop->current->must_end()) {
-        put();
+        if (!of_.closed_) put();
         return detail::requeue_with_value(h);
       }
       kind = &putter_kind;
@@ -205,15 +212,15 @@ class basic_queue : public detail::queue_base {
       if (detail::suspend_on(h, *this, "queue: put")) of_.putters_.push_back(*this);
     }
     result<void> await_resume() const {
+      if (taken_) [[likely]]
+        return {};
       detail::throw_if_cut();
-      if (!taken_) return fail(errc::broken_pipe);
-      return {};
+      return fail(errc::broken_pipe);
     }
 
    private:
     friend basic_queue;
     AXLE_INLINE void put() {
-      if (of_.closed_) return;
       of_.give(std::move(item_));
       taken_ = true;
     }
@@ -250,6 +257,7 @@ class basic_queue : public detail::queue_base {
   void close() noexcept {
     need_own_loop("a queue");
     closed_ = true;
+    room_ = 0;
     getters_.wake_all();
     putters_.wake_all();
   }
@@ -263,7 +271,8 @@ class basic_queue : public detail::queue_base {
 
  private:
   bool has_answer() const noexcept { return !store_.empty() || closed_; }
-  bool has_room() const noexcept { return store_.size() < bound_ && putters_.empty(); }
+  // Putters wait only while it is full, so that nobody passes them.
+  bool has_room() const noexcept { return store_.size() < room_; }
 
   // To the getter that has waited longest, or into the store.
   AXLE_INLINE void give(T&& item) {
@@ -272,14 +281,13 @@ class basic_queue : public detail::queue_base {
       getters_.wake_front();
     } else {
       store_.push_back(std::move(item));
-      most_ = std::max(most_, store_.size());
+      if (store_.size() > most_) [[unlikely]]
+        most_ = store_.size();
     }
     ++total_;
-    ++unfinished_;
   }
-  // The room goes to the putter that has waited longest.
+  // Of a queue that is not empty. The room goes to the putter that has waited longest.
   AXLE_INLINE void take_into(std::optional<T>& place) {
-    if (store_.empty()) return;  // it is closed
     if (!putters_.empty()) {
       auto& next = static_cast<put_await&>(*putters_.front());
       place.emplace(store_.take());

@@ -99,9 +99,10 @@ class semaphore : detail::core_bound {
   /// Adds permits, or gives back those that were kept; they go to who has waited longest.
   AXLE_INLINE void release(std::size_t permits = 1) noexcept {
     need_own_loop("a semaphore");
-    AXLE_CHECK(permits <= bound_ - available_, "a semaphore was released beyond its bound of %zu permits",
-               bound_);
-    available_ += permits;
+    const std::size_t available = available_ + permits;
+    AXLE_CHECK(available >= permits && available <= bound_,
+               "a semaphore was released beyond its bound of %zu permits", bound_);
+    available_ = available;
     if (!waiters_.empty()) hand_out();
   }
   std::size_t available() const noexcept { return available_; }
