@@ -54,12 +54,6 @@ class thread_setting {
   std::optional<cpu_set_t> before_;
 };
 
-// Reading the machine takes milliseconds: not for one loop that may run anywhere.
-std::vector<placement> places_for(const core_choice& choice) {
-  if (choice.is_default()) return {{.os_index = 0, .numa_node = 0, .pinned = false}};
-  return topology::detect().place(choice);
-}
-
 void say_once(const std::string& line) {
   static std::mutex lock;
   static std::string said;
@@ -85,11 +79,13 @@ engine_registry& engine_registry::instance() {
 engine*& current_engine() noexcept { return this_engine; }
 
 engine::engine(const run_options& options, loop_host* host)
-    : options_(options),
-      host_(host),
-      run_number_(next_run_number()),
-      places_(places_for(options.cores)),
-      loops_(places_.size()) {
+    : options_(options), host_(host), run_number_(next_run_number()), poll_(options.poll) {
+  std::optional<topology> machine;  // reading it takes milliseconds: not for one loop that may run anywhere
+  if (!options.cores.is_default()) machine = topology::detect();
+  places_ = machine ? machine->place(options.cores)
+                    : std::vector<placement>{{.os_index = 0, .numa_node = 0, .pinned = false}};
+  loops_.resize(places_.size());
+  lanes_.resize(places_.size());
   if (options_.driver.empty()) {
     if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
   }
@@ -98,10 +94,19 @@ engine::engine(const run_options& options, loop_host* host)
   if (options_.driver == "sim" && places_.size() > 1)
     throw std::invalid_argument(
         "the sim driver has a clock of its own, so it drives one core: cores must be 1");
+  if (machine) {
+    // Spinning takes the processor from the loop that is to be waited for, or from the quota of all.
+    const bool crowded = places_.size() > machine->processors().size();
+    if (crowded && poll_ == poll_mode::adaptive) poll_ = poll_mode::blocking;
+    if (machine->quota() > 0)
+      processors_per_loop_ = std::min(1.0, machine->quota() / static_cast<double>(places_.size()));
+  }
 }
 
 engine::~engine() {
   for (std::thread& thread : threads_) thread.join();
+  for (const auto& from : lanes_)
+    for (lane* each : from) delete each;
 }
 
 std::unique_ptr<loop> engine::make_loop(unsigned core) {
@@ -120,8 +125,13 @@ std::unique_ptr<loop> engine::make_loop(unsigned core) {
                                       loop_limits{.tasks_per_turn = options_.tasks_per_turn,
                                                   .run_ns = options_.run_budget.count(),
                                                   .debug = options_.debug,
-                                                  .slow_ns = options_.slow_callback.count()});
+                                                  .slow_ns = options_.slow_callback.count(),
+                                                  .idle = {.mode = poll_,
+                                                           .limit_ns = options_.spin_limit.count(),
+                                                           .wake_cost_ns = measured_wake_cost_ns(),
+                                                           .processors = processors_per_loop_}});
   ready->key = core_key(run_number_, core);
+  ready->cores = size();
   if (host_) ready->be_guest_of(*host_);
   return ready;
 }
@@ -355,97 +365,18 @@ void run_main(const run_options& options, main_task& main) {
   engine(options).run(main);
 }
 
-// ---- what travels between cores -------------------------------------------------------------------------------------
-
-void send_to_core(unsigned core, message& sent) noexcept {
-  AXLE_CHECK(core < this_engine->size(), "core %u does not exist: this run has %u, counted from 0", core,
-             this_engine->size());
-  this_engine->at(core).send(sent);
-}
-
-void send_to_loop(loop_core& to, message& sent) noexcept {
-  auto& target = static_cast<loop&>(to);
-  if (this_loop && same_run(this_loop->key, to.key)) return target.send(sent);
-  const std::lock_guard guard(engine_registry::instance().lock);
-  target.send(sent);
-}
-
-result<void> post_message(unsigned core, message& sent) noexcept {
-  constexpr std::uint32_t most = 65'536;
-  const auto deliver = [&](engine& to) -> result<void> {
-    AXLE_CHECK(core < to.size(), "core %u does not exist: this run has %u, counted from 0", core, to.size());
-    if (to.posted.fetch_add(1, std::memory_order_relaxed) >= most) {
-      to.posted.fetch_sub(1, std::memory_order_relaxed);
-      return fail(errc::resource_unavailable_try_again);
-    }
-    to.at(core).send(sent);
-    return {};
-  };
-  if (this_engine) return deliver(*this_engine);
-  engine_registry& registry = engine_registry::instance();
-  const std::lock_guard guard(registry.lock);  // the engine cannot end while a stranger posts
-  engine* active = registry.active.load();
-  if (!active || !active->accepts_posts()) return fail(errc::not_connected);
-  return deliver(*active);
-}
-
-void run_posted(void (*run)(void*), void* call) noexcept {
-  this_engine->posted.fetch_sub(1, std::memory_order_relaxed);
+// Allocated by the writer, for its memory is to be near.
+lane* engine::make_lane(loop_core& here, unsigned core) noexcept {
+  AXLE_CHECK(core < size(), "core %u does not exist: this run has %u, counted from 0", core, size());
+  std::vector<lane*>& mine = lanes_[here.core];
   try {
-    run(call);
-  } catch (...) {
-    report_failed_callback(std::current_exception());
+    if (mine.empty()) mine.resize(size());
+    mine[core] = new lane(here.core, at(core), at(core).readers_attention());
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-}
-
-remote_call::remote_call(unsigned core) noexcept : core_(core) { kind = &kind_of; }
-
-const wait_kind remote_call::kind_of = {
-    .complete = nullptr,
-    .cancel =
-        [](wait_node& node) noexcept {
-          auto& call = static_cast<remote_call&>(node);
-          if (call.to_come_ == 2) return;  // sent already
-          call.to_come_ = 2;
-          send_to_core(call.core_, call.cancel_);
-        },
-    .what = "call on another core",
-};
-
-void remote_call::depart() noexcept {
-  home_core_ = this_loop->core;
-  there_.call = back_.call = cancel_.call = far_.call = this;
-  there_.receive = [](message& m) noexcept { static_cast<carried&>(m).call->arrived(); };
-  back_.receive = [](message& m) noexcept { static_cast<carried&>(m).call->came_home(); };
-  // Over there it cancels what runs, then goes home: to be counted, so that the frame outlives it.
-  cancel_.receive = [](message& m) noexcept {
-    auto& call = *static_cast<carried&>(m).call;
-    if (call.far_.loop == this_loop && call.far_.now != phase::finished) request_cancel(call.far_);
-    call.cancel_.receive = [](message& home) noexcept { static_cast<carried&>(home).call->came_home(); };
-    send_to_core(call.home_core_, call.cancel_);
-  };
-  send_to_core(core_, there_);
-}
-
-void remote_call::arrived() noexcept {
-  if (!call_there_(*this)) return send_to_core(home_core_, back_);
-  far_.observed = true;
-  far_.owned = true;
-  far_.on_end = &far_;
-  far_.ended = [](end_hook& hook, task_state&) noexcept {
-    remote_call& call = *static_cast<far_task&>(hook).call;
-    call.take_there_(call);
-    free_label(call.far_);
-    send_to_core(call.home_core_, call.back_);
-  };
-  begin_task(far_, *this_loop);
-  this_loop->ready.push(far_, false);
-}
-
-void remote_call::came_home() noexcept {
-  if (++at_home_ < to_come_) return;
-  if (waiter->must_end() && !has_value_) return this_loop->make_ready_to_end(*waiter);
-  this_loop->make_ready(*waiter);
+  here.lanes = mine.data();
+  return mine[core];
 }
 
 }  // namespace axle::detail
@@ -455,6 +386,21 @@ namespace axle {
 unsigned this_core() noexcept { return detail::need_loop("this_core").core; }
 
 std::string_view driver_name() noexcept { return detail::need_loop("driver_name").drives->name(); }
+
+void set_poll_mode(poll_mode mode) noexcept {
+  detail::need_loop("set_poll_mode");
+  static_cast<detail::loop*>(detail::this_loop)->idle().set_mode(mode);
+}
+
+poll_mode current_poll_mode() noexcept {
+  detail::need_loop("current_poll_mode");
+  return static_cast<detail::loop*>(detail::this_loop)->idle().mode();
+}
+
+idle_statistics idle_times() noexcept {
+  detail::need_loop("idle_times");
+  return static_cast<detail::loop*>(detail::this_loop)->idle_times();
+}
 
 unsigned core_count() noexcept {
   detail::need_loop("core_count");

@@ -28,6 +28,8 @@ class engine {
   void run(main_task& main);
 
   loop& at(unsigned core) noexcept { return *loops_[core]; }
+  /// A lane from the calling loop; null if there is no memory for it.
+  lane* make_lane(loop_core& here, unsigned core) noexcept;
   unsigned size() const noexcept { return static_cast<unsigned>(places_.size()); }
   /// Whether threads without a loop may still post.
   bool accepts_posts() const noexcept { return stage_.load() == stage::running; }
@@ -56,6 +58,9 @@ class engine {
   std::uint64_t run_number_;
   std::vector<placement> places_;
   std::vector<std::unique_ptr<loop>> loops_;  // each made, and ended, by its own thread
+  std::vector<std::vector<lane*>> lanes_;  // from each core to each, once used; freed when no thread is left
+  poll_mode poll_;
+  double processors_per_loop_ = 1;
   std::vector<std::thread> threads_;
   std::atomic<stage> stage_{stage::starting};
   std::atomic<unsigned> made_{0};

@@ -6,15 +6,22 @@
 #include <utility>
 
 #include <axle/call.hpp>
+#include <axle/clock.hpp>
 #include <axle/spawn.hpp>
 #include <axle/task.hpp>
+#include "sleep_protocol.hpp"
 
 namespace axle::detail {
 
 loop::loop(std::unique_ptr<driver> drives_it, unsigned core_number, loop_limits limits)
-    : loop_core(drives_it->now()), driver_(std::move(drives_it)), limits_(limits) {
+    : loop_core(drives_it->now()),
+      driver_(std::move(drives_it)),
+      limits_(limits),
+      idle_(limits.idle, now_ns) {
   core = core_number;
   drives = driver_.get();
+  window = &calls_;
+  can_spin_ = drives->runs_in_real_time();
 }
 
 loop::~loop() = default;
@@ -34,11 +41,11 @@ void loop::run_ready() noexcept {
   run_microtasks(microtask_budget);
   unsigned budget = limits_.tasks_per_turn / 2 + microtask_budget + 1;
   std::int64_t limit = 0;  // from the first look at the clock: now_ns may be from before a long sleep
-  while (!ready.empty() && budget) {
+  for (unsigned ran = 1; !ready.empty() && budget; ++ran) {
     --budget;
     run_item(ready.pop());
     run_microtasks(budget);
-    if (budget % 64) continue;
+    if (ran % 64 != 4) continue;  // a short turn does without
     const std::int64_t now = driver_->now();
     if (!limit) limit = now + limits_.run_ns;
     if (now > limit) break;
@@ -63,15 +70,41 @@ void loop::run_item(ready_queue::item next) noexcept {
   }
 }
 
-// 2.
+// 2. Threads without a loop first; each lane as far as it holds now.
 void loop::take_mail() noexcept {
   unsigned budget = microtasks_per_turn();
   for (message* sent = mail_.take_all(); sent;) {
     message* after = sent->next;
+    lane* const full = sent->spilled_from;
+    if (full) take_parcels(*full, budget);  // they were sent before it
     sent->receive(*sent);
+    if (full) full->unspilled();
     run_microtasks(budget);
     sent = after;
   }
+  for (lane* each = lanes_in_; each; each = each->next_lane) take_parcels(*each, budget);
+}
+
+void loop::take_parcels(lane& from, unsigned& budget) noexcept {
+  unsigned taken = 0;
+  for (parcel* first = from.first(); first && taken < lane::size; first = from.first()) {
+    first->open(*first, from.from);
+    from.pop();
+    ++taken;
+    if (!microtasks.empty()) run_microtasks(budget);
+  }
+  if (!taken) return;
+  from.give_back();
+  parcels_since_sleep_ += taken;
+  if (parcels_since_sleep_ >= parcels_that_pay) [[unlikely]]
+    be_busy();
+}
+
+bool loop::has_mail() const noexcept {
+  if (!mail_.empty()) return true;
+  for (lane* each = lanes_in_; each; each = each->next_lane)
+    if (each->first()) return true;
+  return false;
 }
 
 // 3. Due timers, in order of deadline; what is over the budget stays due for the next turn.
@@ -99,10 +132,7 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
     if (task_count && worth_a_look && now_ns >= next_look_ns_) [[unlikely]]
       look_for_deadlocks();
     if (limits_.debug && !forever) until_ns = std::min(until_ns, next_look_ns_);
-    // seq_cst: announce sleep, then look once more; pairs with send()
-    asleep_.store(true, std::memory_order_seq_cst);
-    wait_in_driver(completed, mail_.empty() ? until_ns : 0);
-    asleep_.store(false, std::memory_order_relaxed);
+    idle_until(completed, until_ns);
   }
   unsigned budget = microtasks_per_turn();
   while (operation* done = completed.pop_front()) {
@@ -113,28 +143,135 @@ void loop::exchange_operations(std::int64_t until_ns) noexcept {
   }
 }
 
+// 5. Spins while that has been paying off, then sleeps.
+void loop::idle_until(operation_list& completed, std::int64_t until_ns) noexcept {
+  const std::int64_t spin_ns = can_spin_ && until_ns > now_ns ? idle_.spin_ns(now_ns) : 0;
+  if (!spin_ns && idle_.mode() == poll_mode::blocking) return sleep(completed, until_ns);
+  idle_policy::idle_time idle = {.began_ns = now_ns};
+  if (!spin_ns || !spin(completed, until_ns, spin_ns, idle)) {
+    sleep(completed, until_ns);
+    precise_now(*this);
+  }
+  idle.ended_ns = now_ns;
+  idle_.ended(idle);
+}
+
+// True: there is something to do, or the deadline. With other cores there are several looks at the lanes between two at the driver
+// and the clock: a message may come every hundred nanoseconds. What it makes ready runs from here, in turns that are cut short
+// until something else is to be done.
+bool loop::spin(operation_list& completed, std::int64_t until_ns, std::int64_t for_ns,
+                idle_policy::idle_time& idle) noexcept {
+  if (idle_.mode() == poll_mode::busy) be_busy();
+  ++idle_times_.spins;
+  const unsigned looks = cores > 1 ? 128 : 1;
+  std::int64_t end_ns = deadline_after(now_ns, for_ns);
+  bool done = false;
+  while (!done && now_ns < end_ns && !idle.interrupted) {
+    bool served = false;
+    for (unsigned i = 0; i < looks && !done; ++i)
+      if (has_mail()) {
+        take_mail();
+        run_ready();
+        served = true;
+        done = !ready.empty() || !microtasks.empty() || !staged.empty() || wheel.next_deadline() < until_ns ||
+               was_told();
+      }
+    if (done) break;  // the turn reads the clock
+    driver_->wait(completed, 0);
+    const std::int64_t before_ns = now_ns;
+    precise_now(*this);
+    idle.interrupted = now_ns - before_ns > longest_gap_ns;
+    done = !completed.empty() || now_ns >= until_ns || was_told();
+    if (served && !done) {  // another idle time begins
+      idle.ended_ns = now_ns;
+      idle.spun_ns = now_ns - idle.began_ns;
+      count_spun(idle, true);
+      idle_.ended(idle);
+      idle = {.began_ns = now_ns};
+      end_ns = deadline_after(now_ns, for_ns);
+    }
+  }
+  idle.spun_ns = now_ns - idle.began_ns;
+  count_spun(idle, done);
+  return done;
+}
+
+void loop::count_spun(const idle_policy::idle_time& idle, bool paid) noexcept {
+  idle_times_.paid += paid;
+  idle_times_.spun += std::chrono::nanoseconds(idle.spun_ns);
+}
+
+// acq_rel: pairs with wake(), whose reason is then seen
+bool loop::was_told() noexcept {
+  return told_.load(std::memory_order_relaxed) && told_.exchange(false, std::memory_order_acq_rel);
+}
+
+void loop::be_busy() noexcept {
+  parcels_since_sleep_ = 0;
+  // Not stored again: the line is in every sender's cache.
+  if (attention_.load(std::memory_order_relaxed) != attention::busy && has_barrier_in_all_threads())
+    attention_.store(attention::busy, std::memory_order_relaxed);
+}
+
+// See sleep_protocol.hpp.
+void loop::sleep(operation_list& completed, std::int64_t until_ns) noexcept {
+  parcels_since_sleep_ = 0;
+  if (attention_.load(std::memory_order_relaxed) == attention::busy) {
+    attention_.store(attention::drowsy, std::memory_order_relaxed);
+    barrier_in_all_threads();
+  }
+  attention_.store(attention::asleep, std::memory_order_relaxed);
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // seq_cst: say it, then look; pairs with nudge() and send()
+  const bool slept = until_ns > 0 && !has_mail();
+  wait_in_driver(completed, slept ? until_ns : 0);
+  attention_.store(attention::drowsy, std::memory_order_relaxed);
+  idle_times_.sleeps += slept;
+}
+
 // A guest sleeps in its host. What it has staged goes to the kernel before that, and a wake that was collected meanwhile must
 // not be slept over.
 void loop::wait_in_driver(operation_list& completed, std::int64_t until_ns) noexcept {
   if (!host_) [[likely]]
     return driver_->wait(completed, until_ns);
   driver_->wait(completed, 0);
-  // acq_rel: pairs with wake(), whose wake is either told of here or still to be collected
-  const bool told = told_.exchange(false, std::memory_order_acq_rel);
-  driver_->alarm(told || !completed.empty() || !mail_.empty() ? 0 : until_ns);
+  driver_->alarm(was_told() || !completed.empty() || !mail_.empty() ? 0 : until_ns);
   host_->leave();
   if (completed.empty()) driver_->wait(completed, 0);
 }
 
 void loop::send(message& sent) noexcept {
   mail_.push(sent);
-  // seq_cst: after the push, look whether the owner sleeps; pairs with exchange_operations()
-  if (asleep_.load(std::memory_order_seq_cst) && asleep_.exchange(false, std::memory_order_relaxed))
+  wake_if_asleep();
+}
+
+void loop::wake_if_asleep() noexcept {
+  // seq_cst: after the push or the fence, look whether the owner sleeps; pairs with sleep()
+  attention seen = attention_.load(std::memory_order_seq_cst);
+  // relaxed: one of several wakes it, and what they sent is ordered by other means
+  if (seen == attention::asleep &&
+      attention_.compare_exchange_strong(seen, attention::drowsy, std::memory_order_relaxed))
     driver_->wake();
 }
 
+void loop::read(lane& opened) noexcept {
+  opened.next_lane = lanes_in_;
+  lanes_in_ = &opened;
+}
+
+void nudge(lane& posted_to) noexcept {
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // seq_cst: the parcel, then the look; pairs with sleep()
+  posted_to.reader->wake_if_asleep();
+}
+
+// A late post may have spawned a task: it ends before it begins.
 void loop::drop_leftovers() noexcept {
   take_mail();
+  while (task_count && !ready.empty()) {
+    for (task_state* each = all_tasks; each; each = each->next_task) request_cancel(*each);
+    run_ready();
+  }
   while (wheel.advance(timer_wheel::never))
     while (timer_node* left = wheel.pop_due()) drop_timed_call(*left);
   for (ready_queue* lane : {&microtasks, &ready})

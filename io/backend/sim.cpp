@@ -77,6 +77,7 @@ class sim final : public io_driver {
   void wait(operation_list& completed, std::int64_t until_ns) noexcept override;
   void wake() noexcept override;
   std::int64_t now() noexcept override { return now_ns_; }
+  bool runs_in_real_time() const noexcept override { return false; }
   std::string_view name() const noexcept override { return "sim"; }
 
   result<std::int32_t> listen(const address& at, const listen_options& options) noexcept override;

@@ -3,6 +3,7 @@
 
 #include <axle/async_generator.hpp>
 #include <axle/call.hpp>
+#include <axle/call_window.hpp>
 #include <axle/cancel_scope.hpp>
 #include <axle/clock.hpp>
 #include <axle/cores.hpp>
@@ -24,6 +25,7 @@
 #include <axle/outcome.hpp>
 #include <axle/owning_task.hpp>
 #include <axle/parallel.hpp>
+#include <axle/poll_mode.hpp>
 #include <axle/result.hpp>
 #include <axle/retry.hpp>
 #include <axle/run.hpp>

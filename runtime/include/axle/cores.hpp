@@ -3,14 +3,19 @@
 
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <functional>
-#include <optional>
+#include <future>
+#include <new>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <axle/call_window.hpp>
+#include <axle/detail/far_call.hpp>
+#include <axle/detail/lane.hpp>
 #include <axle/detail/loop_core.hpp>
 #include <axle/detail/mailbox.hpp>
 #include <axle/gather.hpp>
@@ -29,150 +34,72 @@ AXLE_EXPORT std::string_view driver_name() noexcept;
 
 namespace detail {
 
-AXLE_EXPORT void send_to_core(unsigned core, message& sent) noexcept;
-/// To a loop that lives at least until it has received this. Any thread.
-AXLE_EXPORT void send_to_loop(loop_core& to, message& sent) noexcept;
-
-/// A call on another core. Lives in the calling task's frame; there_ and back_ carry it over and home, cancel_ follows it.
-/// The frame stays until the reply is home and, if a cancel was sent, until that has come home too.
-class remote_call : public wait_node {
- public:
-  remote_call(const remote_call&) = delete;
-  remote_call& operator=(const remote_call&) = delete;
-  bool await_ready() const noexcept { return false; }
-  template <class P>
-  void await_suspend(std::coroutine_handle<P> h) noexcept {
-    if (suspend_on(h, *this, "on(core, f)")) depart();
-  }
-
- protected:
-  AXLE_EXPORT explicit remote_call(unsigned core) noexcept;
-
-  struct carried : message {
-    remote_call* call;
-  };
-  /// The task that the function made, on the other core.
-  struct far_task : task_state, end_hook {
-    remote_call* call;
-  };
-
-  /// Runs on the other core: calls the function. True: it made a task, whose frame is in far_.
-  bool (*call_there_)(remote_call&) noexcept = nullptr;
-  /// Runs on the other core when that task has ended: takes its outcome and destroys its frame.
-  void (*take_there_)(remote_call&) noexcept = nullptr;
-  far_task far_;
-
- private:
-  AXLE_EXPORT void depart() noexcept;
-  AXLE_EXPORT void arrived() noexcept;
-  AXLE_EXPORT void came_home() noexcept;
-  AXLE_EXPORT static const wait_kind kind_of;
-
-  carried there_, back_, cancel_;
-  unsigned home_core_ = 0;
-  unsigned core_;
-  std::uint8_t at_home_ = 0;  // messages that have come back
-  std::uint8_t to_come_ = 1;
-  bool has_value_ = false;  // home: something to deliver
-
- protected:
-  void set_deliverable(bool yes) noexcept { has_value_ = yes; }
-};
-
-template <class R>
-struct remote_result {
-  using type = R;
-};
-template <class T>
-struct remote_result<task<T>> {
-  using type = T;
-};
-
-template <class F, class... Args>
-class [[nodiscard("nothing happens until it is awaited: co_await it")]] remote_call_of : remote_call {
-  using returned = std::invoke_result_t<F&, Args...>;
-  using value_type = typename remote_result<returned>::type;
-  static_assert(!std::is_reference_v<value_type>, "a reference into another core's memory must not travel");
-
- public:
-  template <class... Given>
-  explicit remote_call_of(unsigned core, F f, Given&&... args)
-      : remote_call(core), f_(std::move(f)), args_(std::forward<Given>(args)...) {
-    call_there_ = [](remote_call& base) noexcept { return static_cast<remote_call_of&>(base).call(); };
-    take_there_ = [](remote_call& base) noexcept { static_cast<remote_call_of&>(base).take(); };
-  }
-  using remote_call::await_ready;
-  template <class P>
-  void await_suspend(std::coroutine_handle<P> h) noexcept {
-    remote_call::await_suspend(h);
-  }
-  value_type await_resume() {
-    throw_if_cut();
-    return std::move(became_).value();
-  }
-
- private:
-  bool call() noexcept {
-    try {
-      if constexpr (is_task<returned>) {
-        far_.frame =
-            std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_).release();
-        return true;
-      } else if constexpr (std::is_void_v<returned>) {
-        std::apply([&](Args&... args) { std::invoke(f_, std::move(args)...); }, args_);
-        became_ = outcome<void>(std::in_place);
-      } else {
-        became_ = outcome<value_type>(
-            std::in_place,
-            std::apply([&](Args&... args) { return std::invoke(f_, std::move(args)...); }, args_));
-      }
-    } catch (...) {
-      became_ = outcome<value_type>(std::current_exception());
-    }
-    set_deliverable(true);
-    return false;
-  }
-  void take() noexcept {
-    try {
-      became_ = outcome_of<value_type>(far_);
-    } catch (...) {  // a value whose move throws
-      became_ = outcome<value_type>(std::current_exception());
-    }
-    set_deliverable(!became_.is_cancelled());
-    if (far_.frame) std::exchange(far_.frame, {}).destroy();
-  }
-
-  F f_;
-  std::tuple<Args...> args_;
-  outcome<value_type> became_;
-};
-
 AXLE_EXPORT result<void> post_message(unsigned core, message& sent) noexcept;
 
 template <class F, class... Args>
 struct posted_call final : message {
-  posted_call(F&& f, Args&&... args) : call(std::move(f)), with(std::move(args)...) {}
+  posted_call(F&& f, std::tuple<Args...>&& args) : call(std::move(f)), with(std::move(args)) {}
   F call;
   std::tuple<Args...> with;
 };
+/// What is thrown goes to the handler for unjoined failures.
+AXLE_EXPORT void run_unjoined(void (*run)(void*), void* call) noexcept;
+/// The same, and counts it out.
 AXLE_EXPORT void run_posted(void (*run)(void*), void* call) noexcept;
+
+/// A post that travels inside a parcel.
+template <class F, class... Args>
+struct packed_post {
+  F call;
+  std::tuple<Args...> with;
+
+  static void opened(parcel& full, unsigned from) noexcept {
+    auto& brought = *std::launder(reinterpret_cast<packed_post*>(full.inside));
+    if (from != parcel::nobody)
+      run_unjoined(
+          [](void* packed) {
+            auto& mine = *static_cast<packed_post*>(packed);
+            std::apply([&mine](Args&... each) { std::invoke(mine.call, std::move(each)...); }, mine.with);
+          },
+          &brought);
+    brought.~packed_post();
+  }
+};
 
 }  // namespace detail
 
 /// Runs f(args...) on another core (or this one) and gives its value; f may return a task, which then runs there. f and
-/// args are moved over; exceptions come back; a cancel follows the call and is waited for. Costs two messages.
+/// args are moved over; exceptions come back; a cancel follows the call and is waited for. Costs two messages. At most 1,024
+/// of a core's calls to another are under way at once; more wait in order.
 template <class F, class... Args>
-detail::remote_call_of<F, std::decay_t<Args>...> on(unsigned core, F f, Args&&... args) {
-  return detail::remote_call_of<F, std::decay_t<Args>...>(core, std::move(f), std::forward<Args>(args)...);
+detail::far_call_of<F, std::decay_t<Args>...> on(unsigned core, F f, Args&&... args) {
+  return {core, nullptr, std::move(f), std::forward<Args>(args)...};
 }
 
-/// Runs f(args...) on a core's loop, from any thread, and does not wait. Errors: errc::not_connected when no runtime
-/// is running, errc::resource_unavailable_try_again when 65,536 such calls are under way. What f throws goes to the
-/// handler for unjoined failures.
+/// The same, bounded by a window of its own.
+template <class F, class... Args>
+detail::far_call_of<F, std::decay_t<Args>...> on(unsigned core, call_window& window, F f, Args&&... args) {
+  return {core, &window, std::move(f), std::forward<Args>(args)...};
+}
+
+/// Runs f(args...) on a core's loop, from any thread, and does not wait. From a loop of the run, in order with its other posts
+/// and calls there. Errors: errc::not_connected when no runtime is running, errc::resource_unavailable_try_again when 65,536
+/// such calls are under way. What f throws goes to the handler for unjoined failures.
 template <class F, class... Args>
 result<void> post_to(unsigned core, F f, Args... args) {
+  using packed = detail::packed_post<F, Args...>;
+  if constexpr (detail::fits_parcel<packed>) {
+    detail::loop_core* const here = detail::this_loop;
+    detail::lane* const way = here && core != here->core ? detail::lane_to(*here, core) : nullptr;
+    if (detail::parcel* const free = way ? way->claim() : nullptr) {
+      free->open = packed::opened;
+      ::new (static_cast<void*>(free->inside)) packed{std::move(f), std::tuple<Args...>(std::move(args)...)};
+      detail::post(*way);
+      return {};
+    }
+  }
   using posted = detail::posted_call<F, Args...>;
-  auto* sent = new posted(std::move(f), std::move(args)...);
+  auto* sent = new posted(std::move(f), std::tuple<Args...>(std::move(args)...));
   sent->receive = [](detail::message& received) noexcept {
     detail::run_posted(
         [](void* call) {
@@ -181,13 +108,74 @@ result<void> post_to(unsigned core, F f, Args... args) {
             posted* p;
             ~deleter() { delete p; }
           } const guard{&mine};
-          std::apply([&](Args&... with) { std::invoke(mine.call, std::move(with)...); }, mine.with);
+          std::apply([&mine](Args&... each) { std::invoke(mine.call, std::move(each)...); }, mine.with);
         },
         static_cast<posted*>(&received));
   };
   auto accepted = detail::post_message(core, *sent);
   if (!accepted) delete sent;
   return accepted;
+}
+
+namespace detail {
+
+/// For call_from_thread: unset, because its task was cancelled, it tells the waiting thread so.
+template <class T>
+using thread_promise = std::promise<outcome<T>>;
+
+template <class T, class F, class... Args>
+task<> call_for_thread(thread_promise<T> waiting, F f, std::tuple<Args...> args) {
+  std::exception_ptr failure;
+  try {
+    if constexpr (std::is_void_v<T>) {
+      co_await std::apply([&f](Args&... each) { return std::invoke(f, std::move(each)...); }, args);
+      waiting.set_value(outcome<T>(std::in_place));
+    } else {
+      waiting.set_value(outcome<T>(
+          std::in_place,
+          co_await std::apply([&f](Args&... each) { return std::invoke(f, std::move(each)...); }, args)));
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) waiting.set_value(outcome<T>(failure));
+}
+
+template <class T, class F, class... Args>
+void answer_thread(thread_promise<T> waiting, F f, std::tuple<Args...> args) {
+  if constexpr (is_task<std::invoke_result_t<F&, Args...>>) {
+    spawn(call_for_thread<T, F, Args...>(std::move(waiting), std::move(f), std::move(args)));
+  } else {
+    waiting.set_value(outcome_of_call<T>(f, args));
+  }
+}
+
+}  // namespace detail
+
+/// Runs f(args...) on a core's loop and waits for it, from a thread that runs no loop; f may return a task. Gives its value or
+/// throws its exception; throws `cancelled` if the run ended first. Errors: as post_to. asyncio's run_coroutine_threadsafe(...)
+/// .result(). On a loop it is a CHECK: it would block it.
+template <class F, class... Args>
+auto call_from_thread(unsigned core, F f, Args... args)
+    -> result<typename detail::remote_result<std::invoke_result_t<F&, Args...>>::type> {
+  using value_type = typename detail::remote_result<std::invoke_result_t<F&, Args...>>::type;
+  AXLE_CHECK(detail::this_loop == nullptr,
+             "call_from_thread was called on a loop, which it would block; use on()");
+  detail::thread_promise<value_type> waiting;
+  auto answer = waiting.get_future();
+  auto posted = post_to(core, detail::answer_thread<value_type, F, Args...>, std::move(waiting), std::move(f),
+                        std::tuple<Args...>(std::move(args)...));
+  if (!posted) return fail(posted.error());
+  try {
+    if constexpr (std::is_void_v<value_type>) {
+      answer.get().value();
+      return {};
+    } else {
+      return answer.get().value();
+    }
+  } catch (const std::future_error&) {
+    throw cancelled();
+  }
 }
 
 namespace detail {

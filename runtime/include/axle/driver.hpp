@@ -91,6 +91,8 @@ class driver {
   virtual int descriptor() { return -1; }
   virtual void alarm(std::int64_t /*until_ns*/) noexcept {}
 
+  /// False of a simulator: its time passes only while its loop waits, so that to spin for something would not end.
+  virtual bool runs_in_real_time() const noexcept { return true; }
   virtual std::string_view name() const noexcept = 0;
   const driver_counts& counts() const noexcept { return counts_; }
 

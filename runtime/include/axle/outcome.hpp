@@ -1,7 +1,10 @@
 // How a task can end: with a value, with an exception, or cancelled.
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <exception>
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -17,55 +20,105 @@ class AXLE_EXPORT cancelled : public std::exception {
   const char* what() const noexcept override;
 };
 
-/// What became of a task, as a plain value.
+/// What became of a task, as a plain value. (By hand, for a std::variant is moved and destroyed through a table of functions.)
 template <class T>
 class [[nodiscard]] outcome {
-  struct was_cancelled {};
   using held_value =
       std::conditional_t<std::is_void_v<T>, std::monostate,
                          std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  static constexpr bool moves_without_throwing = std::is_nothrow_move_constructible_v<held_value>;
 
  public:
-  outcome() = default;  // cancelled
-  explicit outcome(std::exception_ptr error) : held_(std::in_place_index<2>, std::move(error)) {}
+  outcome() noexcept : nothing_() {}  // cancelled
+  explicit outcome(std::exception_ptr error) noexcept : error_(std::move(error)), holds_(content::error) {}
   template <class... Args>
   explicit outcome(std::in_place_t, Args&&... args)
-      : held_(std::in_place_index<1>, std::forward<Args>(args)...) {}
-
-  bool is_cancelled() const noexcept { return held_.index() == 0; }
-  bool has_value() const noexcept { return held_.index() == 1; }
-  /// The exception it ended with; null if it did not.
-  std::exception_ptr error() const noexcept {
-    const auto* held = std::get_if<2>(&held_);
-    return held ? *held : nullptr;
+      : value_(std::forward<Args>(args)...), holds_(content::value) {}
+  outcome(outcome&& other) noexcept(moves_without_throwing) : nothing_() { take(std::move(other)); }
+  outcome(const outcome& other)
+    requires std::copy_constructible<held_value>
+      : nothing_() {
+    take(other);
   }
+  outcome& operator=(outcome&& other) noexcept(moves_without_throwing) {
+    if (this != &other) {
+      reset();
+      take(std::move(other));
+    }
+    return *this;
+  }
+  outcome& operator=(const outcome& other)
+    requires std::copy_constructible<held_value>
+  {
+    if (this != &other) {
+      reset();
+      take(other);
+    }
+    return *this;
+  }
+  ~outcome() { reset(); }
+
+  bool is_cancelled() const noexcept { return holds_ == content::nothing; }
+  bool has_value() const noexcept { return holds_ == content::value; }
+  /// The exception it ended with; null if it did not.
+  std::exception_ptr error() const noexcept { return holds_ == content::error ? error_ : nullptr; }
   /// The value where it lies; throws the task's exception, or `cancelled`.
   auto look() const -> std::add_lvalue_reference_t<const std::remove_reference_t<T>>
     requires(!std::is_void_v<T>)
   {
-    if (is_cancelled()) throw cancelled();
-    if (auto failed = error()) std::rethrow_exception(failed);
+    if (!has_value()) [[unlikely]]
+      rethrow();
     if constexpr (std::is_reference_v<T>) {
-      return **std::get_if<1>(&held_);
+      return *value_;
     } else {
-      return *std::get_if<1>(&held_);
+      return value_;
     }
   }
   /// The value; throws the task's exception, or `cancelled`.
   T value() && {
-    if (is_cancelled()) throw cancelled();
-    if (auto failed = error()) std::rethrow_exception(failed);
+    if (!has_value()) [[unlikely]]
+      rethrow();
     if constexpr (std::is_void_v<T>) {
       return;
     } else if constexpr (std::is_reference_v<T>) {
-      return static_cast<T>(**std::get_if<1>(&held_));
+      return static_cast<T>(*value_);
     } else {
-      return std::move(*std::get_if<1>(&held_));
+      return std::move(value_);
     }
   }
 
  private:
-  std::variant<was_cancelled, held_value, std::exception_ptr> held_;
+  enum class content : std::uint8_t { nothing, value, error };
+
+  [[noreturn]] void rethrow() const {
+    if (is_cancelled()) throw cancelled();
+    std::rethrow_exception(error_);
+  }
+  void reset() noexcept {
+    if (holds_ == content::value) {
+      value_.~held_value();
+    } else if (holds_ == content::error) {
+      error_.~exception_ptr();
+    }
+    holds_ = content::nothing;
+  }
+  // Of an outcome that holds nothing. If a copy or a move throws, it still does.
+  template <class Other>
+  void take(Other&& other) {
+    if (other.holds_ == content::value) {
+      std::construct_at(std::addressof(value_), std::forward<Other>(other).value_);
+    } else if (other.holds_ == content::error) {
+      std::construct_at(std::addressof(error_), std::forward<Other>(other).error_);
+    }
+    holds_ = other.holds_;
+  }
+
+  union {
+    char nothing_;
+    held_value value_;
+    std::exception_ptr error_;
+  };
+  content holds_ = content::nothing;
 };
 
 }  // namespace axle

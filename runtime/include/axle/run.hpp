@@ -14,6 +14,7 @@
 
 #include <axle/detail/family.hpp>
 #include <axle/outcome.hpp>
+#include <axle/poll_mode.hpp>
 #include <axle/spawn.hpp>
 #include <axle/task.hpp>
 #include <axle/topology.hpp>
@@ -27,6 +28,8 @@ struct run_options {
   std::chrono::nanoseconds drain = std::chrono::seconds(10);  ///< after a cancel, until shields are pierced
   unsigned tasks_per_turn = 256;  ///< ready tasks run before the turn goes on to timers and I/O
   std::chrono::nanoseconds run_budget = std::chrono::microseconds(500);  ///< the same, as time
+  poll_mode poll = poll_mode::adaptive;  ///< what an idle loop does; blocking if loops outnumber processors
+  std::chrono::nanoseconds spin_limit = std::chrono::microseconds(200);  ///< adaptive: no spin is longer
   std::uint32_t ring_entries = 1024;
   std::uint32_t buffers = 2'048;  ///< receive buffers of each core; memory is touched as the load needs it
   std::uint32_t buffer_bytes = 16'384;

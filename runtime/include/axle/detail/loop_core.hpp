@@ -20,6 +20,10 @@
 #define AXLE_INLINE
 #endif
 
+namespace axle {
+class call_window;
+}
+
 namespace axle::detail {
 
 /// Tells every loop of every run of this process from every other; never 0. Of the same run: the same but for the core.
@@ -28,6 +32,8 @@ constexpr std::uint64_t core_key(std::uint64_t run_number, unsigned core) noexce
 }
 constexpr bool same_run(std::uint64_t key, std::uint64_t other) noexcept { return key >> 16 == other >> 16; }
 constexpr unsigned core_of(std::uint64_t key) noexcept { return static_cast<unsigned>(key & 0xFFFF); }
+
+class lane;
 
 struct loop_core {
   explicit loop_core(std::int64_t start_ns) noexcept : now_ns(start_ns), wheel(start_ns) {}
@@ -49,6 +55,9 @@ struct loop_core {
   std::size_t task_count = 0;
   std::size_t in_driver = 0;  // operations staged or in the driver, that must come back before the loop ends
   unsigned core = 0;
+  unsigned cores = 1;             // of this run
+  call_window* window = nullptr;  // of the calls that name none
+  lane** lanes = nullptr;         // to each core of the run, once used; null before the first
   std::uint32_t next_id = 1;
   driver* drives = nullptr;
 
@@ -101,6 +110,8 @@ AXLE_EXPORT void begin_task(task_state& task, loop_core& loop) noexcept;  // joi
 AXLE_EXPORT void drop_reference(task_state& task) noexcept;  // on the owning core; the last one frees it
 AXLE_EXPORT void drop_unrun(frame_handle frame) noexcept;    // of a task that was never awaited
 AXLE_EXPORT void start_inline(task_state& task) noexcept;  // runs a new task until it first suspends, nested
-AXLE_EXPORT void precise_now(loop_core& loop) noexcept;    // re-reads the clock into now_ns
+AXLE_EXPORT lane* open_lane(loop_core& here, unsigned core) noexcept;  // null: no memory
+AXLE_EXPORT void nudge(lane& posted_to) noexcept;                      // wakes its reader if that sleeps
+AXLE_EXPORT void precise_now(loop_core& loop) noexcept;                // re-reads the clock into now_ns
 
 }  // namespace axle::detail

@@ -1,24 +1,26 @@
-// mailbox: the inbox through which other threads reach a loop.
+// mailbox: the inbox through which threads without a loop, and full lanes, reach a loop.
 //
 // A lock-free stack that the owner empties whole and turns round: messages of one sender arrive in the order they
-// were sent. Unbounded in itself: what it carries is bounded by its senders (a call across cores waits for its reply,
-// post_to counts what it has under way), and calls to cancel or to drop must never fail.
+// were sent. Unbounded in itself: what it carries is bounded by its senders (a call across cores waits for its reply and has
+// its window, post_to counts what it has under way), and calls to cancel or to drop must never fail.
 //
-// Ordering: push's exchange publishes the message (release) and is, together with the load of the sleep flag after
-// it, sequentially consistent; the owner announces sleep with a sequentially consistent store and then looks here
-// once more. So either the sender sees the flag and wakes, or the owner sees the message. (Dekker; both sides need the
-// full fence, which on x86 the compare-exchange already is.) Rejected: a ring per pair of cores (memory grows with
-// the square; worth it only for batches), Vyukov's queue (a sender stopped half way hides those after it).
+// Ordering: push's exchange publishes the message (release) and is, together with the load of the reader's attention after
+// it, sequentially consistent; the owner says that it sleeps, fences, and then looks here once more (sleep_protocol.hpp). So
+// either the sender sees it asleep and wakes it, or the owner sees the message. Rejected: Vyukov's queue (a sender stopped half
+// way hides those after it).
 #pragma once
 
 #include <atomic>
 
 namespace axle::detail {
 
+class lane;
+
 /// Something to be run once by the loop that receives it. The sender keeps it alive until then.
 struct message {
   message* next = nullptr;
   void (*receive)(message&) noexcept = nullptr;
+  lane* spilled_from = nullptr;  // it comes through the mailbox because this lane was full
 };
 
 class mailbox {
@@ -28,7 +30,7 @@ class mailbox {
     message* head = head_.load(std::memory_order_relaxed);
     do {
       sent.next = head;
-      // seq_cst: pairs with the owner's empty() after it has announced sleep
+      // seq_cst: pairs with the owner's empty() after it has said that it sleeps
     } while (!head_.compare_exchange_weak(head, &sent, std::memory_order_seq_cst, std::memory_order_relaxed));
   }
 
@@ -47,7 +49,7 @@ class mailbox {
     return oldest;
   }
 
-  /// Owner. seq_cst: the look after announcing sleep, pairs with push.
+  /// Owner. seq_cst: the look after it has said that it sleeps, pairs with push.
   bool empty() const noexcept { return head_.load(std::memory_order_seq_cst) == nullptr; }
 
  private:
