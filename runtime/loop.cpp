@@ -166,7 +166,8 @@ bool loop::spin(operation_list& completed, std::int64_t until_ns, std::int64_t f
   const unsigned looks = cores > 1 ? 128 : 1;
   std::int64_t end_ns = deadline_after(now_ns, for_ns);
   bool done = false;
-  while (!done && now_ns < end_ns && !idle.interrupted) {
+  const bool never_sleeps = for_ns == INT64_MAX;
+  while (!done && now_ns < end_ns && (never_sleeps || !idle.interrupted)) {
     bool served = false;
     for (unsigned i = 0; i < looks && !done; ++i)
       if (has_mail()) {

@@ -144,7 +144,7 @@ task<> call_for_thread(thread_promise<T> waiting, F f, std::tuple<Args...> args)
 template <class T, class F, class... Args>
 void answer_thread(thread_promise<T> waiting, F f, std::tuple<Args...> args) {
   if constexpr (is_task<std::invoke_result_t<F&, Args...>>) {
-    spawn(call_for_thread<T, F, Args...>(std::move(waiting), std::move(f), std::move(args)));
+    spawn(call_for_thread<T, F, Args...>(std::move(waiting), std::move(f), std::move(args))).detach();
   } else {
     waiting.set_value(outcome_of_call<T>(f, args));
   }
