@@ -27,6 +27,7 @@
 #include <axle/result.hpp>
 #include <axle/retry.hpp>
 #include <axle/run.hpp>
+#include <axle/sharded.hpp>
 #include <axle/shield.hpp>
 #include <axle/sleep.hpp>
 #include <axle/spawn.hpp>
