@@ -428,6 +428,15 @@ TEST(mapping, sharded) {
   });
 }
 
+TEST(mapping, foreign_ptr) {
+  on_sim([]() -> task<> {
+    auto pointer = make_foreign<counter>(1);
+    const auto use = [](const axle::foreign_ptr<counter>& given) { return given->next(); };
+    const int value = co_await on(pointer.home(), use, std::move(pointer));
+    EXPECT_EQ(value, 1);
+  });
+}
+
 int not_a_coroutine() { return axle::await(value_after(1s, 4)); }
 
 TEST(mapping, fibers) {

@@ -10,6 +10,7 @@
 #include <axle/exception_group.hpp>
 #include <axle/fiber.hpp>
 #include <axle/first_of.hpp>
+#include <axle/foreign_ptr.hpp>
 #include <axle/future.hpp>
 #include <axle/gather.hpp>
 #include <axle/gather_settled.hpp>
