@@ -138,7 +138,7 @@ TEST_P(shards, a_failure_on_one_core_ends_the_calls_on_the_others) {
     co_await s.start(std::ref(alive));
     const auto waits = [&waiting](plain&) -> task<> {
       struct counting {
-        explicit counting(std::atomic<int>& n) : n(n) { ++n; }
+        explicit counting(std::atomic<int>& at) : n(at) { ++n; }
         ~counting() { --n; }
         std::atomic<int>& n;
       } const guard(waiting);
