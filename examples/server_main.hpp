@@ -107,20 +107,27 @@ axle::task<int> serve_on_every_core(std::uint16_t port, Serve serve) {
   co_return 0;
 }
 
-/// Runs serve(port), which returns a task, on every core that was asked for, until SIGINT or SIGTERM. For main().
-template <class Serve>
-int run_server(const server_about& server, int argc, char** argv, Serve serve) {
+/// Runs the task that serve_all(number of the port) returns, on core 0 of those that were asked for, until SIGINT or SIGTERM.
+template <class Main>
+int run_server_main(const server_about& server, int argc, char** argv, Main serve_all) {
   const server_arguments given = parse_arguments(server, argc, argv);
   try {
     axle::run_options options{.driver = given.driver};
     int count = 0;
     options.cores =
         parse_number(given.cores, count) ? axle::core_choice(count) : axle::core_choice(given.cores);
-    return axle::run(options, serve_on_every_core(given.port, serve));
+    return axle::run(options, serve_all(given.port));
   } catch (const std::invalid_argument& wrong) {
     refuse_arguments(server, wrong.what());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", server.name, error.what());
     return 1;
   }
+}
+
+/// Runs serve(port), which returns a task, on every core that was asked for, until SIGINT or SIGTERM. For main().
+template <class Serve>
+int run_server(const server_about& server, int argc, char** argv, Serve serve) {
+  return run_server_main(server, argc, argv,
+                         [serve](std::uint16_t port) { return serve_on_every_core(port, serve); });
 }

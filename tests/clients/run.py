@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Drives the http_hello and echo examples with clients that axle's authors did not write.
+"""Drives the http_hello, echo and sharded_kv examples with clients that axle's authors did not write.
 
     run.py EXAMPLES [CASE...]      the directory with the built examples; only the cases whose name contains CASE
 
-curl, wrk and ab must get every answer; 10,000 connections are held at once; a server that is stopped and started again gets
+curl, wrk, ab, redis-cli and redis-benchmark must get every answer; 10,000 connections are held at once; a server that is stopped and started again gets
 its port; what cannot be served is refused with the cause. Each case runs on both drivers.
 """
 
@@ -192,6 +192,75 @@ def echo_gives_back_what_it_gets(examples, driver):
                 expect(got == sent, f"{size} bytes came back as {len(got)}")
 
 
+def redis_clients_get_every_answer(examples, driver):
+    with serving(examples, driver, name="sharded_kv", cores="4") as server:
+        commands = [f"set key{i} value{i}" for i in range(20)] + [f"get key{i}" for i in range(20)]
+        commands += ["ping", "get none", "del key0 key1 none", "get key0", 'set "a key" "two words"', 'get "a key"', "incr key"]
+        script = "".join(each + "\n" for each in commands)
+        command = ["redis-cli", "-p", str(server.port), "--no-raw"]
+        done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=30)
+        wanted = ["OK"] * 20 + [f'"value{i}"' for i in range(20)]
+        wanted += ["PONG", "(nil)", "(integer) 2", "(nil)", "OK", '"two words"']
+        lines = done.stdout.split("\n")
+        expect(lines[: len(wanted)] == wanted and "(error) ERR" in lines[len(wanted)], done.stdout + done.stderr)
+        for pipelined in ["1", "16"]:
+            load = ["-q", "-e", "-n", "20000", "-c", "50", "-r", "1000", "-t", "ping,set,get", "-P", pipelined]
+            status, report = run(["redis-benchmark", "-p", str(server.port), *load])
+            finished = re.findall(r"requests per second", report)
+            expect(status == 0 and len(finished) == 4 and "Error from server" not in report, report)
+
+
+def redis_protocol_in_pieces_and_wrong(examples, driver):
+    def string(text):
+        return b"$%d\r\n%s\r\n" % (len(text), text)
+
+    def array(*words):
+        return b"*%d\r\n" % len(words) + b"".join(string(each) for each in words)
+
+    def answers(server, pieces):
+        with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+            connection.shutdown(socket.SHUT_WR)
+            got = b""
+            while piece := connection.recv(65536):
+                got += piece
+            return got
+
+    value = bytes(range(256)) * 2_000
+    whole = array(b"SET", b"k", value) + b"get k\r\nPING\n\r\n*0\r\n" + array(b"pInG", b"a\r\nb") + array(b"DEL", b"k", b"l")
+    wanted = b"+OK\r\n" + string(value) + b"+PONG\r\n" + string(b"a\r\nb") + b":1\r\n"
+    wrong = {
+        b"*2\r\n:1\r\n": b"expected '$'",
+        b"*1000000000\r\n": b"invalid multibulk length",
+        b"*-1\r\n": b"invalid multibulk length",
+        b"*1\r\n$-5\r\n": b"invalid bulk length",
+        b"*1\r\n$99999999999999999999\r\n": b"invalid bulk length",
+        b"*1\r\n$3\r\nlonger\r\n": b"a string is not as long as it says",
+        b"x" * 5_000: b"too long a line",
+        b"x " * 100 + b"\r\n": b"too many words",
+    }
+    too_large = b"*64\r\n" + string(b"x" * 600_000) * 2
+    with serving(examples, driver, name="sharded_kv", cores="4") as server:
+        expect(answers(server, [whole]) == wanted, "sent at once")
+        expect(answers(server, [whole[i : i + 9_973] for i in range(0, len(whole), 9_973)]) == wanted, "sent in pieces")
+        expect(answers(server, [whole[:9]]) == b"", "an unfinished request has no answer")
+        small = array(b"SET", b"small", b"1") + array(b"GET", b"small")
+        each_byte = [small[i : i + 1] for i in range(len(small))]
+        expect(answers(server, each_byte) == b"+OK\r\n$1\r\n1\r\n", "sent byte by byte")
+        many = array(b"GET", b"small") * 5_000
+        expect(answers(server, [many]) == b"$1\r\n1\r\n" * 5_000, "5,000 in one go")
+        for request, problem in wrong.items():
+            got = answers(server, [b"PING\r\n" + request])
+            expect(got == b"+PONG\r\n-ERR Protocol error: " + problem + b"\r\n", f"{request[:40]}: {got[:200]}")
+        with contextlib.suppress(ConnectionError):  # closed while more is coming, the server's end may be a reset
+            got = answers(server, [too_large])
+            expect(got == b"-ERR Protocol error: too large a request\r\n", f"{got[:200]}")
+        for request in [b"set k\r\n", b"get\r\n", b"nothing\r\n", array(b"a\r\nb")]:
+            got = answers(server, [request])
+            expect(got.startswith(b"-ERR this server knows") and got.count(b"\n") == 1, f"{request}: {got}")
+
+
 def what_cannot_be_served_is_refused(examples, driver):
     program = str(examples / "http_hello")
     with serving(examples, driver) as server:
@@ -217,6 +286,8 @@ CASES = [
     thirty_restarts_get_the_port,
     interrupt_ends_it_in_the_middle_of_the_load,
     echo_gives_back_what_it_gets,
+    redis_clients_get_every_answer,
+    redis_protocol_in_pieces_and_wrong,
     what_cannot_be_served_is_refused,
 ]
 

@@ -408,6 +408,35 @@ TEST(mapping, rings) {
   });
 }
 
+struct counter {
+  explicit counter(int first) : value(first) {}
+  int next() { return value++; }
+  int value;
+};
+TEST(mapping, sharded) {
+  on_sim([]() -> task<> {
+    axle::sharded<counter> counters;
+    co_await counters.start(7);
+    EXPECT_EQ(counters.local().next(), 7);
+    const int second = co_await counters.invoke_on(core_count() - 1, &counter::next);
+    EXPECT_EQ(second, 8);
+    const int sum = co_await counters.map_reduce([](counter& each) { return each.value; }, 0, std::plus());
+    EXPECT_EQ(sum, 9);
+    co_await counters.stop();
+    const unsigned there = co_await on(core_count() - 1, this_core);
+    EXPECT_EQ(there, core_count() - 1);
+  });
+}
+
+TEST(mapping, foreign_ptr) {
+  on_sim([]() -> task<> {
+    auto pointer = make_foreign<counter>(1);
+    const auto use = [](const axle::foreign_ptr<counter>& given) { return given->next(); };
+    const int value = co_await on(pointer.home(), use, std::move(pointer));
+    EXPECT_EQ(value, 1);
+  });
+}
+
 int not_a_coroutine() { return axle::await(value_after(1s, 4)); }
 
 TEST(mapping, fibers) {

@@ -11,6 +11,7 @@
 #include <axle/exception_group.hpp>
 #include <axle/fiber.hpp>
 #include <axle/first_of.hpp>
+#include <axle/foreign_ptr.hpp>
 #include <axle/future.hpp>
 #include <axle/gather.hpp>
 #include <axle/gather_settled.hpp>
@@ -29,6 +30,7 @@
 #include <axle/result.hpp>
 #include <axle/retry.hpp>
 #include <axle/run.hpp>
+#include <axle/sharded.hpp>
 #include <axle/shield.hpp>
 #include <axle/sleep.hpp>
 #include <axle/spawn.hpp>
