@@ -55,9 +55,28 @@ class thread_setting {
 };
 
 // Reading the machine takes milliseconds: not for one loop that may run anywhere.
-std::vector<placement> places_for(const core_choice& choice) {
+std::vector<placement> places_for(const option_values& options) {
+  const core_choice& choice = options.now.cores;
   if (choice.is_default()) return {{.os_index = 0, .numa_node = 0, .pinned = false}};
-  return topology::detect().place(choice);
+  try {
+    return topology::detect().place(choice);
+  } catch (const std::invalid_argument& refused) {
+    throw std::invalid_argument(origin_of(options, "cores") + refused.what());
+  }
+}
+
+// A guest is one loop, and its signals are its host's.
+option_values for_guest(option_values options) {
+  options.now.cores = {};
+  options.now.handle_signals = false;
+  return options;
+}
+
+loop_limits limits_of(const run_options& options) noexcept {
+  return {.tasks_per_turn = options.tasks_per_turn,
+          .run_ns = options.run_budget.count(),
+          .debug = options.debug,
+          .slow_ns = options.slow_callback.count()};
 }
 
 void say_once(const std::string& line) {
@@ -84,18 +103,17 @@ engine_registry& engine_registry::instance() {
 
 engine*& current_engine() noexcept { return this_engine; }
 
-engine::engine(const run_options& options, loop_host* host)
-    : options_(options),
-      host_(host),
+engine::engine(const run_options& given, loop_host* host)
+    : engine(host ? for_guest(settle_options(given)) : settle_options(given), host) {}
+
+engine::engine(const option_values& settled, loop_host* host)
+    : host_(host),
       run_number_(next_run_number()),
-      places_(places_for(options.cores)),
+      places_(places_for(settled)),
+      options_(places_.size(), settled),
       loops_(places_.size()) {
-  if (options_.driver.empty()) {
-    if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
-  }
-  if (const char* wanted = getenv("AXLE_DEBUG")) options_.debug |= *wanted && *wanted != '0';
-  if (options_.debug) debug_mode.store(true, std::memory_order_relaxed);
-  if (options_.driver == "sim" && places_.size() > 1)
+  if (settled.now.debug) debug_mode.store(true, std::memory_order_relaxed);
+  if (settled.now.driver == "sim" && places_.size() > 1)
     throw std::invalid_argument(
         "the sim driver has a clock of its own, so it drives one core: cores must be 1");
 }
@@ -106,24 +124,26 @@ engine::~engine() {
 
 std::unique_ptr<loop> engine::make_loop(unsigned core) {
   std::string why_not;
-  auto made = make_driver({.name = options_.driver,
-                           .ring_entries = options_.ring_entries,
-                           .buffers = options_.buffers,
-                           .buffer_bytes = options_.buffer_bytes,
-                           .seed = options_.seed + core},
+  const run_options& options = options_[core].now;
+  auto made = make_driver({.name = options.driver,
+                           .ring_entries = options.ring_entries,
+                           .buffers = options.buffers,
+                           .buffer_bytes = options.buffer_bytes,
+                           .seed = options.seed + core},
                           why_not);
   if (!why_not.empty()) say_once(why_not);
   if (host_ && made->descriptor() < 0)
     throw std::invalid_argument("the " + std::string(made->name()) +
                                 " driver has no descriptor that another loop could watch");
-  auto ready = std::make_unique<loop>(std::move(made), core,
-                                      loop_limits{.tasks_per_turn = options_.tasks_per_turn,
-                                                  .run_ns = options_.run_budget.count(),
-                                                  .debug = options_.debug,
-                                                  .slow_ns = options_.slow_callback.count()});
+  auto ready = std::make_unique<loop>(std::move(made), core, limits_of(options));
   ready->key = core_key(run_number_, core);
   if (host_) ready->be_guest_of(*host_);
   return ready;
+}
+
+void engine::set_options(unsigned core, option_values changed) noexcept {
+  options_[core] = std::move(changed);
+  loops_[core]->set_limits(limits_of(options_[core].now));
 }
 
 // A core's whole life. The first failure to start is kept for run() to throw; the others then stop unused.
@@ -196,7 +216,7 @@ void engine::watch_signals(main_task& main) noexcept {
   if (signals_.load(std::memory_order_relaxed) != signals_seen_) {
     signals_seen_ = signals_.load(std::memory_order_relaxed);
     request_cancel(main);
-    cut_at_ns_ = deadline_after(this_loop->drives->now(), options_.drain.count());
+    cut_at_ns_ = deadline_after(this_loop->drives->now(), options_[0].now.drain.count());
   }
   if (cut_at_ns_ < timer_wheel::never && this_loop->now_ns >= cut_at_ns_) {
     if (stage_.load() < stage::cutting) advance_to(stage::cutting);
@@ -219,7 +239,7 @@ void engine::cancel_all(loop& mine) noexcept {
 void engine::drain(loop& mine) noexcept {
   bool counted_busy = true;
   stage seen = stage::draining;
-  std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_.drain.count());
+  std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_[mine.core].now.drain.count());
   cancel_all(mine);
   std::uint32_t cancelled_up_to = mine.next_id;
   while (stage_.load() != stage::stopped) {
@@ -238,7 +258,7 @@ void engine::drain(loop& mine) noexcept {
       }
     }
     if (busy && mine.now_ns >= give_up_ns) {
-      give_up_ns = deadline_after(mine.now_ns, options_.drain.count());
+      give_up_ns = deadline_after(mine.now_ns, options_[mine.core].now.drain.count());
       if (stage_.load() < stage::cutting) {
         advance_to(stage::cutting);
         continue;  // pierce the shields now
@@ -328,7 +348,7 @@ void engine::run(main_task& main) {
       registry.active.store(nullptr);
     }
   };
-  const engine_signals signals(options_.handle_signals && first);
+  const engine_signals signals(options_[0].now.handle_signals && first);
   try {
     for (unsigned core = 1; core < size(); ++core) threads_.emplace_back([this, core] { serve_core(core); });
   } catch (const std::system_error& error) {

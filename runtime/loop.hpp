@@ -55,6 +55,8 @@ class loop : public loop_core {
   }
   std::uint64_t turns() const noexcept { return turns_; }
   const loop_limits& limits() const noexcept { return limits_; }
+  /// For the next turn; of this one, what has not begun.
+  void set_limits(const loop_limits& limits) noexcept { limits_ = limits; }
 
   /// When no task is left: runs the mail, and frees the callbacks that will never run.
   void drop_leftovers() noexcept;

@@ -114,9 +114,9 @@ std::vector<std::string> notes_on(const topology& machine, const core_choice& ch
   notes.push_back(choice_in_words(choice) + ": " + counted(places.size(), "loop") + " on " +
                   std::to_string(on) + " of " + counted(there, "processor"));
   if (!machine.is_this_system()) {
-    notes.push_back("not pinned: this is not the machine we run on");
+    notes.emplace_back("not pinned: this is not the machine we run on");
   } else if (!places.front().pinned) {
-    notes.push_back("not pinned: the kernel moves the loops as it likes");
+    notes.emplace_back("not pinned: the kernel moves the loops as it likes");
   }
   if (places.size() > machine.processors().size())
     notes.push_back("oversubscribed: " + counted(places.size(), "loop") + " take turns on " + usable +
