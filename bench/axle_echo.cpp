@@ -1,6 +1,6 @@
 // The echo server of the benchmarks, written with axle as a user would: the whole coroutine API, an idle
-// timeout on every connection. Same command line as bench/raw and bench/peers, plus --driver and
-// --no-timeout. One loop on the processor that --cpu names.
+// timeout on every connection. Same command line as bench/raw and bench/peers, plus --driver, --poll and
+// --no-timeout. It waits as they do, by sleeping, unless told otherwise. One loop on the processor that --cpu names.
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -60,15 +60,19 @@ int main(int argc, char** argv) {
   bench::arguments given(argc, argv);
   const std::string cpu = given.text("--cpu", "-1");
   const std::string driver = given.text("--driver", "");
+  const std::string poll = given.text("--poll", "blocking");
   const auto buffers = static_cast<std::uint32_t>(given.number("--buffers", 2048));
   const settings wanted{.port = static_cast<std::uint16_t>(given.number("--port", 0)),
                         .oneshot = given.text("--mode", "echo") == "oneshot",
                         .timeouts = !given.flag("--no-timeout")};
   given.finish(
-      "axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] [--buffers N] "
-      "[--no-timeout]");
+      "axle_echo [--port N] [--cpu K] [--mode echo|oneshot] [--driver uring|epoll] "
+      "[--poll adaptive|busy|blocking] [--buffers N] [--no-timeout]");
   axle::run_options options{.cores = cpu == "-1" ? axle::core_choice() : axle::core_choice(cpu),
                             .driver = driver};
+  options.poll = poll == "adaptive" ? axle::poll_mode::adaptive
+                 : poll == "busy"   ? axle::poll_mode::busy
+                                    : axle::poll_mode::blocking;
   options.buffers = buffers;
   return axle::run(options, serve(wanted));
 }

@@ -8,6 +8,7 @@ with the reason, so that one row can fail and the others still be measured. No p
 that started it.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -51,6 +52,16 @@ class Programs:
             return json.loads(text)
         except ValueError:
             raise Unavailable(f"{words[0]} printed no JSON: {last_line(text)[:80]}")
+
+    def micro_counters(self, program, name, seconds):
+        """All counters of one Google Benchmark, run once, on all processors."""
+        words = [self.path(program), f"--benchmark_filter=^{re.escape(name)}(/|$)", "--benchmark_format=json",
+                 f"--benchmark_min_time={seconds}"]
+        text, _ = run(words, 120, None)
+        found = json.loads(text)["benchmarks"] if text.startswith("{") else []
+        if not found:
+            raise Unavailable(f"{program} has no benchmark {name}")
+        return found[0]
 
     def micro(self, program, name, counter, seconds):
         """One counter of one Google Benchmark, run once."""
@@ -194,11 +205,40 @@ def instructions(programs, words, function):
     return int(found.group(1))
 
 
+def idle_cost(programs, server, connections, seconds):
+    """What a server costs that holds connections on which nothing happens."""
+
+    def spent():
+        wakes = cpu_ns = 0
+        for task in os.listdir(f"/proc/{server.pid}/task"):
+            with open(f"/proc/{server.pid}/task/{task}/schedstat") as file:
+                cpu_ns += int(file.read().split()[0])
+            with open(f"/proc/{server.pid}/task/{task}/status") as file:
+                wakes += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.M).group(1))
+        return wakes, cpu_ns
+
+    with idle_connections(programs, server, connections, touched=True):
+        time.sleep(1)
+        before, began = spent(), time.monotonic()
+        time.sleep(seconds)
+        after, took = spent(), time.monotonic() - began
+    return {"wakes_per_second": (after[0] - before[0]) / took,
+            "cpu_percent": (after[1] - before[1]) / took / 1e7}
+
+
 def idle_growth(programs, server, connections, touched):
     """Resident bytes the server gains per idle connection. Its buffers are warmed first and do not count."""
     drive(programs, server, connections=64, bytes=64, warmup=0.1, seconds=0.5)
     time.sleep(0.2)
     before = server.resident_bytes()
+    with idle_connections(programs, server, connections, touched):
+        time.sleep(0.5)
+        return (server.resident_bytes() - before) / connections
+
+
+@contextlib.contextmanager
+def idle_connections(programs, server, connections, touched):
+    """So many connections to a server are open while the block runs; touched: each after one request."""
     command = [programs.path("drive"), "--port", str(server.port), "--idle", str(connections), "--hold"]
     command += ["--touch"] if touched else []
     pipe = subprocess.PIPE
@@ -207,8 +247,7 @@ def idle_growth(programs, server, connections, touched):
         ready, _, _ = select.select([holder.stdout], [], [], 60)
         if not ready or not holder.stdout.readline():
             raise Unavailable(f"{server.name}: idle connections could not be opened")
-        time.sleep(0.5)
-        return (server.resident_bytes() - before) / connections
+        yield
     finally:
         holder.kill()
         holder.communicate()

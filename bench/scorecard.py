@@ -162,7 +162,79 @@ def n2(plan):
 
 def n3(plan):
     blocking = drive_in_turn(plan, raws(), connections=1, bytes=64)
-    return [row("one connection, round trip, blocking", "p50 us", blocking, "p50_us", 1.05)]
+    polling = drive_in_turn(plan, spinning(), connections=1, bytes=64)
+    return [row("one connection, round trip, blocking", "p50 us", blocking, "p50_us", 1.05),
+            row("one connection, round trip, adaptive polling", "p50 us", polling, "p50_us", 1.10)]
+
+
+def spinning():
+    return {AXLE: ["axle_echo", "--poll", "adaptive"], f"{RING} spinning": ["ring_echo", "--spin"]}
+
+
+def n12(plan):
+    seen = drive_in_turn(plan, spinning(), slices=2, connections=64, bytes=64, open_rate=20_000)
+    what = "20,000 requests/s, open loop, 64 connections, adaptive"
+    return [row(what, "p50 us", seen, "p50_us", 1.2),
+            row(what, "processors used", seen, "server_cpu_fraction", 0.8)]
+
+
+def i1(plan):
+    def sample(command):
+        with measure.Server(plan.programs, *command) as server:
+            return measure.idle_cost(plan.programs, server, 2_000 if plan.quick else 10_000, 4 * plan.slice)
+
+    contenders = {AXLE: ["axle_echo", "--poll", "adaptive"], f"{AXLE} blocking": ["axle_echo"]}
+    seen = measure_in_turn(plan, contenders, sample)
+    what = "idle connections, each with a 60 s timeout, adaptive"
+    return [row(what, "wake-ups/s", seen, "wakes_per_second", 2, absolute=True, against=[]),
+            row(what, "% of a processor", seen, "cpu_percent", 0.05, absolute=True, against=[])]
+
+
+def i2(plan):
+    seen = drive_in_turn(plan, raws(), slices=4, connections=16, bytes=64, open_rate=1_000)
+    return [row("1,000 requests/s, open loop, blocking", "CPU-ns/request", seen, "cpu_ns_per_request", 1.05,
+                against=[EPOLL])]
+
+
+def g1(plan):
+    """growth of the cost of a request from 10 connections to 10,000"""
+    sizes = (10, 1_000 if plan.quick else 10_000)
+    few, many = (drive_in_turn(plan, raws(), connections=count, bytes=64) for count in sizes)
+    growth = {}
+    for name in few:
+        if isinstance(few[name], str) or isinstance(many[name], str):
+            growth[name] = next(why for why in (few[name], many[name]) if isinstance(why, str))
+        else:
+            growth[name] = [b["cpu_ns_per_request"] / a["cpu_ns_per_request"] for a, b in zip(few[name], many[name])]
+    return [row(f"cost of a request, {sizes[1]:,} connections against {sizes[0]}", "growth", growth, float, 1.03)]
+
+
+def beside_raw(plan, name, what, goal, raw, absolute):
+    """A row between two cores whose program takes axle's figure and the yardstick's in turn, a millisecond each."""
+    seconds = 0.3 if plan.quick else 1
+    both = []
+    for number in range(plan.rounds):
+        plan.say(f"round {number + 1} of {plan.rounds}")
+        both.append(plan.programs.micro_counters("axle_cores", f"{name}/axle", seconds))
+    seen = {AXLE: [one["ns_per_op"] for one in both], raw: [one["raw_ns"] for one in both]}
+    return [row(what, "ns", seen, float, goal, absolute=absolute)]
+
+
+def x1(plan):
+    return beside_raw(plan, "X1", "call on another core and its reply, both awake", 1.35, "two transfers", False)
+
+
+def x2(plan):
+    return beside_raw(plan, "X2", "calls side by side, with reply, each", 20, "ring each way", True)
+
+
+def x3(plan):
+    alone = lambda name, program: lambda _: plan.programs.micro_counters(program, name, 0.3)["ns_per_op"]
+    post = measure_in_turn(plan, {AXLE: None}, alone("X3.post/axle", "axle_cores"))
+    wakes = {AXLE: "axle_cores", "eventfd": "cores_raw", "futex": "cores_raw"}
+    wake = measure_in_turn(plan, {k: (f"X3.wake/{k}", v) for k, v in wakes.items()}, lambda pair: alone(*pair)(None))
+    return [row("message to a core that is awake, its sender's cost", "ns", post, float, 4, absolute=True, against=[]),
+            row("call to a core that sleeps, from one that then sleeps: two wakes", "ns", wake, float, 1.10)]
 
 
 def n5(plan):
@@ -345,6 +417,7 @@ ROWS = {
            + micro("C5.contended", None, "mutex handed between two tasks that yield with it", "asyncio", TOKIO)(plan)
            + micro("C5.handed", None, "queue of 16 between two tasks, an item", "asyncio", TOKIO)(plan), 8),
     "C6": (primitives, 34),
+    "N12": (n12, 8), "X1": (x1, 4), "X2": (x2, 4), "X3": (x3, 6), "I1": (i1, 12), "I2": (i2, 12), "G1": (g1, 14),
     "C3": (c3, 1), "C4": (c4, 2), "M1": (m1, 4), "M2": (m2, 12),
 }
 

@@ -21,7 +21,7 @@ struct server_about {
 
 struct server_arguments {
   std::uint16_t port;
-  std::string_view cores = "all";
+  std::string_view cores = {};
   std::string_view driver = {};
 };
 
@@ -47,7 +47,8 @@ inline server_arguments parse_arguments(const server_about& server, int argc, ch
           "usage: %s [--port N] [--cores WHICH] [--driver NAME]\n"
           "%s\n\n"
           "  --port N        on 127.0.0.1; 0 takes a free one (default: %u)\n"
-          "  --cores WHICH   all, physical, a number of loops, or a list such as 0-3,8 (default: all)\n"
+          "  --cores WHICH   all, physical, performance, node:0, a number of loops, or a list such as 0-3,8 "
+          "(default: all)\n"
           "  --driver NAME   uring or epoll (default: the best that works here)\n",
           server.name, server.about, server.port);
       std::exit(0);
@@ -112,10 +113,16 @@ template <class Main>
 int run_server_main(const server_about& server, int argc, char** argv, Main serve_all) {
   const server_arguments given = parse_arguments(server, argc, argv);
   try {
-    axle::run_options options{.driver = given.driver};
+    // The command line wins over the environment, and that over "all".
+    axle::run_options options = axle::options_from_environment({.cores = "all"});
+    options.ask_environment = false;
     int count = 0;
-    options.cores =
-        parse_number(given.cores, count) ? axle::core_choice(count) : axle::core_choice(given.cores);
+    if (!given.driver.empty()) options.driver = given.driver;
+    if (parse_number(given.cores, count)) {
+      options.cores = count;
+    } else if (!given.cores.empty()) {
+      options.cores = given.cores;
+    }
     return axle::run(options, serve_all(given.port));
   } catch (const std::invalid_argument& wrong) {
     refuse_arguments(server, wrong.what());

@@ -54,6 +54,13 @@ class thread_setting {
   std::optional<cpu_set_t> before_;
 };
 
+// A guest is one loop, and its signals are its host's.
+option_values for_guest(option_values options) {
+  options.now.cores = {};
+  options.now.handle_signals = false;
+  return options;
+}
+
 void say_once(const std::string& line) {
   static std::mutex lock;
   static std::string said;
@@ -78,29 +85,48 @@ engine_registry& engine_registry::instance() {
 
 engine*& current_engine() noexcept { return this_engine; }
 
-engine::engine(const run_options& options, loop_host* host)
-    : options_(options), host_(host), run_number_(next_run_number()), poll_(options.poll) {
-  std::optional<topology> machine;  // reading it takes milliseconds: not for one loop that may run anywhere
-  if (!options.cores.is_default()) machine = topology::detect();
-  places_ = machine ? machine->place(options.cores)
-                    : std::vector<placement>{{.os_index = 0, .numa_node = 0, .pinned = false}};
+engine::engine(const run_options& given, loop_host* host)
+    : engine(host ? for_guest(settle_options(given)) : settle_options(given), host) {}
+
+engine::engine(option_values settled, loop_host* host) : host_(host), run_number_(next_run_number()) {
+  choose_places(settled);
+  options_.assign(places_.size(), settled);
   loops_.resize(places_.size());
   lanes_.resize(places_.size());
-  if (options_.driver.empty()) {
-    if (const char* named = getenv("AXLE_DRIVER")) options_.driver = named;
-  }
-  if (const char* wanted = getenv("AXLE_DEBUG")) options_.debug |= *wanted && *wanted != '0';
-  if (options_.debug) debug_mode.store(true, std::memory_order_relaxed);
-  if (options_.driver == "sim" && places_.size() > 1)
+  if (settled.now.debug) debug_mode.store(true, std::memory_order_relaxed);
+  if (settled.now.driver == "sim" && places_.size() > 1)
     throw std::invalid_argument(
         "the sim driver has a clock of its own, so it drives one core: cores must be 1");
-  if (machine) {
-    // Spinning takes the processor from the loop that is to be waited for, or from the quota of all.
-    const bool crowded = places_.size() > machine->processors().size();
-    if (crowded && poll_ == poll_mode::adaptive) poll_ = poll_mode::blocking;
-    if (machine->quota() > 0)
-      processors_per_loop_ = std::min(1.0, machine->quota() / static_cast<double>(places_.size()));
+}
+
+// Reading the machine takes milliseconds: not for one loop that may run anywhere.
+void engine::choose_places(option_values& settled) {
+  if (settled.now.cores.is_default()) {
+    places_ = {{.os_index = 0, .numa_node = 0, .pinned = false}};
+    return;
   }
+  const topology machine = topology::detect();
+  try {
+    places_ = machine.place(settled.now.cores);
+  } catch (const std::invalid_argument& refused) {
+    throw std::invalid_argument(origin_of(settled, "cores") + refused.what());
+  }
+  // Spinning would take the processor from the loop that is waited for, or from the quota of all.
+  const bool crowded = places_.size() > machine.processors().size();
+  if (crowded && settled.now.poll == poll_mode::adaptive) settled.now.poll = poll_mode::blocking;
+  if (machine.quota() > 0)
+    processors_per_loop_ = std::min(1.0, machine.quota() / static_cast<double>(places_.size()));
+}
+
+loop_limits engine::limits_of(const run_options& options) const {
+  return {.tasks_per_turn = options.tasks_per_turn,
+          .run_ns = options.run_budget.count(),
+          .debug = options.debug,
+          .slow_ns = options.slow_callback.count(),
+          .idle = {.mode = options.poll,
+                   .limit_ns = options.spin_limit.count(),
+                   .wake_cost_ns = measured_wake_cost_ns(),
+                   .processors = processors_per_loop_}};
 }
 
 engine::~engine() {
@@ -111,29 +137,32 @@ engine::~engine() {
 
 std::unique_ptr<loop> engine::make_loop(unsigned core) {
   std::string why_not;
-  auto made = make_driver({.name = options_.driver,
-                           .ring_entries = options_.ring_entries,
-                           .buffers = options_.buffers,
-                           .buffer_bytes = options_.buffer_bytes,
-                           .seed = options_.seed + core},
+  const run_options& options = options_[core].now;
+  auto made = make_driver({.name = options.driver,
+                           .ring_entries = options.ring_entries,
+                           .buffers = options.buffers,
+                           .buffer_bytes = options.buffer_bytes,
+                           .seed = options.seed + core},
                           why_not);
   if (!why_not.empty()) say_once(why_not);
   if (host_ && made->descriptor() < 0)
     throw std::invalid_argument("the " + std::string(made->name()) +
                                 " driver has no descriptor that another loop could watch");
-  auto ready = std::make_unique<loop>(std::move(made), core,
-                                      loop_limits{.tasks_per_turn = options_.tasks_per_turn,
-                                                  .run_ns = options_.run_budget.count(),
-                                                  .debug = options_.debug,
-                                                  .slow_ns = options_.slow_callback.count(),
-                                                  .idle = {.mode = poll_,
-                                                           .limit_ns = options_.spin_limit.count(),
-                                                           .wake_cost_ns = measured_wake_cost_ns(),
-                                                           .processors = processors_per_loop_}});
+  auto ready = std::make_unique<loop>(std::move(made), core, limits_of(options));
   ready->key = core_key(run_number_, core);
   ready->cores = size();
   if (host_) ready->be_guest_of(*host_);
   return ready;
+}
+
+void engine::set_options(unsigned core, option_values changed) noexcept {
+  options_[core] = std::move(changed);
+  loops_[core]->set_limits(limits_of(options_[core].now));
+}
+
+void engine::set_poll_mode(unsigned core, poll_mode mode) noexcept {
+  options_[core].now.poll = mode;
+  loops_[core]->set_limits(limits_of(options_[core].now));
 }
 
 // A core's whole life. The first failure to start is kept for run() to throw; the others then stop unused.
@@ -206,7 +235,7 @@ void engine::watch_signals(main_task& main) noexcept {
   if (signals_.load(std::memory_order_relaxed) != signals_seen_) {
     signals_seen_ = signals_.load(std::memory_order_relaxed);
     request_cancel(main);
-    cut_at_ns_ = deadline_after(this_loop->drives->now(), options_.drain.count());
+    cut_at_ns_ = deadline_after(this_loop->drives->now(), options_[0].now.drain.count());
   }
   if (cut_at_ns_ < timer_wheel::never && this_loop->now_ns >= cut_at_ns_) {
     if (stage_.load() < stage::cutting) advance_to(stage::cutting);
@@ -229,13 +258,14 @@ void engine::cancel_all(loop& mine) noexcept {
 void engine::drain(loop& mine) noexcept {
   bool counted_busy = true;
   stage seen = stage::draining;
-  std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_.drain.count());
+  std::int64_t give_up_ns = deadline_after(mine.drives->now(), options_[mine.core].now.drain.count());
   cancel_all(mine);
   std::uint32_t cancelled_up_to = mine.next_id;
   while (stage_.load() != stage::stopped) {
     if (const stage now = stage_.load(); now != seen) {
       seen = now;
       cancel_all(mine);
+      give_up_ns = deadline_after(mine.drives->now(), options_[mine.core].now.drain.count());
     }
     const bool busy = !mine.quiet();
     if (busy != counted_busy) {
@@ -248,7 +278,7 @@ void engine::drain(loop& mine) noexcept {
       }
     }
     if (busy && mine.now_ns >= give_up_ns) {
-      give_up_ns = deadline_after(mine.now_ns, options_.drain.count());
+      give_up_ns = deadline_after(mine.now_ns, options_[mine.core].now.drain.count());
       if (stage_.load() < stage::cutting) {
         advance_to(stage::cutting);
         continue;  // pierce the shields now
@@ -338,7 +368,7 @@ void engine::run(main_task& main) {
       registry.active.store(nullptr);
     }
   };
-  const engine_signals signals(options_.handle_signals && first);
+  const engine_signals signals(options_[0].now.handle_signals && first);
   try {
     for (unsigned core = 1; core < size(); ++core) threads_.emplace_back([this, core] { serve_core(core); });
   } catch (const std::system_error& error) {
@@ -388,8 +418,8 @@ unsigned this_core() noexcept { return detail::need_loop("this_core").core; }
 std::string_view driver_name() noexcept { return detail::need_loop("driver_name").drives->name(); }
 
 void set_poll_mode(poll_mode mode) noexcept {
-  detail::need_loop("set_poll_mode");
-  static_cast<detail::loop*>(detail::this_loop)->idle().set_mode(mode);
+  const detail::loop_core& here = detail::need_loop("set_poll_mode");
+  detail::this_engine->set_poll_mode(here.core, mode);
 }
 
 poll_mode current_poll_mode() noexcept {

@@ -14,13 +14,14 @@
 
 #include <axle/run.hpp>
 #include "loop.hpp"
+#include "option_table.hpp"
 
 namespace axle::detail {
 
 class engine {
  public:
   /// With a host: one loop, the guest of another; run() then leaves to the host instead of sleeping.
-  explicit engine(const run_options& options, loop_host* host = nullptr);
+  explicit engine(const run_options& given, loop_host* host = nullptr);
   ~engine();
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -35,6 +36,11 @@ class engine {
   bool accepts_posts() const noexcept { return stage_.load() == stage::running; }
   /// A stop signal has arrived. Async-signal-safe.
   void signalled() noexcept;
+
+  /// A core's options, and new ones for it, which its loop goes by from the next turn on. That core only.
+  const option_values& options_of(unsigned core) const noexcept { return options_[core]; }
+  void set_options(unsigned core, option_values changed) noexcept;
+  void set_poll_mode(unsigned core, poll_mode mode) noexcept;
 
   /// The first loop's driver.
   driver& drives() noexcept { return *loops_[0]->drives; }
@@ -53,13 +59,16 @@ class engine {
   void cancel_all(loop& mine) noexcept;
   void watch_signals(main_task& main) noexcept;
 
-  run_options options_;
+  engine(option_values settled, loop_host* host);
+  void choose_places(option_values& settled);
+  loop_limits limits_of(const run_options& options) const;
+
   loop_host* host_;
   std::uint64_t run_number_;
   std::vector<placement> places_;
+  std::vector<option_values> options_;        // one for each core
   std::vector<std::unique_ptr<loop>> loops_;  // each made, and ended, by its own thread
   std::vector<std::vector<lane*>> lanes_;  // from each core to each, once used; freed when no thread is left
-  poll_mode poll_;
   double processors_per_loop_ = 1;
   std::vector<std::thread> threads_;
   std::atomic<stage> stage_{stage::starting};

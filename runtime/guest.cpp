@@ -19,7 +19,7 @@ namespace axle::detail {
 class guest_engine final : public loop_host {
  public:
   guest_engine(const run_options& options, frame_handle root)
-      : main(root), home_(std::this_thread::get_id()), engine_(only_loop(options), this) {
+      : main(root), home_(std::this_thread::get_id()), engine_(options, this) {
     stack_ = &stack_switch::make(
         stack_bytes, [](void* of) noexcept { static_cast<guest_engine*>(of)->body(); }, this);
     stack_->enter();  // until the loop stands, and nothing of main has run
@@ -79,12 +79,6 @@ class guest_engine final : public loop_host {
 
  private:
   static constexpr std::size_t stack_bytes = std::size_t{8} << 20;
-
-  static run_options only_loop(run_options options) {
-    options.cores = {};
-    options.handle_signals = false;
-    return options;
-  }
 
   void body() noexcept {
     try {

@@ -33,7 +33,7 @@ class idle_policy {
       : chosen_(chosen), counted_to_ns_(now_ns) {}
 
   poll_mode mode() const noexcept { return chosen_.mode; }
-  void set_mode(poll_mode mode) noexcept { chosen_.mode = mode; }
+  void change(const settings& chosen) noexcept { chosen_ = chosen; }
 
   /// For how long to spin, from `now_ns` on; 0: not at all.
   std::int64_t spin_ns(std::int64_t now_ns) noexcept;

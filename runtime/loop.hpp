@@ -69,6 +69,11 @@ class loop : public loop_core {
   idle_policy& idle() noexcept { return idle_; }
   const idle_statistics& idle_times() const noexcept { return idle_times_; }
   const loop_limits& limits() const noexcept { return limits_; }
+  /// For the next turn; of this one, what has not begun.
+  void set_limits(const loop_limits& limits) noexcept {
+    limits_ = limits;
+    idle_.change(limits.idle);
+  }
 
   /// When no task is left: runs the mail, and frees the callbacks that will never run.
   void drop_leftovers() noexcept;

@@ -20,7 +20,7 @@ long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 
 
 bool has_barrier_in_all_threads() noexcept {
   static const bool has = [] {
-    const char* const wanted = getenv("AXLE_MEMBARRIER");
+    const char* const wanted = getenv("AXLE_TEST_MEMBARRIER");
     if (wanted && std::strcmp(wanted, "0") == 0) return false;
     return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
   }();

@@ -35,7 +35,7 @@ namespace axle::detail {
 
 inline constexpr std::uint32_t parcels_that_pay = 2'000;
 
-/// Whether barrier_in_all_threads() works: asks the kernel, once in the process. AXLE_MEMBARRIER=0 says no.
+/// Whether barrier_in_all_threads() works: asks the kernel, once in the process. AXLE_TEST_MEMBARRIER=0 says no.
 bool has_barrier_in_all_threads() noexcept;
 
 /// Every thread of this process that runs has passed a full memory barrier when this returns.

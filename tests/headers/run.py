@@ -2,7 +2,7 @@
 """Every header compiles alone: in a translation unit of its own, twice over, on its component's include path only.
 
 A public header must also not lead to a third party's header, however indirectly: who uses axle needs no liburing,
-hwloc, mimalloc or HTTP parser installed. (That it includes no system header itself is the lint's business.)
+hwloc, toml++, mimalloc or HTTP parser installed. (That it includes no system header itself is the lint's business.)
 """
 
 import pathlib
@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "
 from cases import Cases  # noqa: E402
 from compilers import COMPILERS, COMPONENTS, FLAGS, ROOT, in_parallel, include_path, run  # noqa: E402
 
-THIRD_PARTY = re.compile(r"\S*/(?:liburing|hwloc|mimalloc|http_parser|llhttp)\S*")
+THIRD_PARTY = re.compile(r"\S*/(?:liburing|hwloc|toml\+\+|mimalloc|http_parser|llhttp)\S*")
 
 
 def check(cases, compiler, component, header):

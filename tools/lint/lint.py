@@ -23,6 +23,7 @@ USERS = ["tests", "bench", "examples"]
 THIRD_PARTY = {
     r"mimalloc": ["alloc"],
     r"hwloc(/|\.h)": ["alloc", "runtime"],
+    r"toml\+\+/": ["runtime"],
     r"liburing(/|\.h)": ["io"],
     r"(http_parser|llhttp)\.h": ["io"],
 }

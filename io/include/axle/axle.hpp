@@ -23,6 +23,7 @@
 #include <axle/io/tcp_listener.hpp>
 #include <axle/io/tcp_options.hpp>
 #include <axle/io/tcp_stream.hpp>
+#include <axle/options.hpp>
 #include <axle/outcome.hpp>
 #include <axle/owning_task.hpp>
 #include <axle/parallel.hpp>

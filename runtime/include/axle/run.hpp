@@ -21,10 +21,13 @@
 
 namespace axle {
 
+/// What a run goes by. Every field can also be set from outside, as AXLE_TASKS_PER_TURN or in the file that AXLE_CONFIG names, and
+/// that wins: see options.hpp.
 struct run_options {
-  core_choice cores = {};        ///< default: one loop, not pinned
-  std::string_view driver = {};  ///< "uring", "epoll", "sim"; default: AXLE_DRIVER, else the best that works
-  bool handle_signals = true;    ///< SIGINT and SIGTERM
+  core_choice cores = {};  ///< default: one loop, not pinned
+  std::string_view driver =
+      {};                      ///< "uring", "epoll", "sim"; named here it stays; default: the best that works
+  bool handle_signals = true;  ///< SIGINT and SIGTERM
   std::chrono::nanoseconds drain = std::chrono::seconds(10);  ///< after a cancel, until shields are pierced
   unsigned tasks_per_turn = 256;  ///< ready tasks run before the turn goes on to timers and I/O
   std::chrono::nanoseconds run_budget = std::chrono::microseconds(500);  ///< the same, as time
@@ -34,8 +37,9 @@ struct run_options {
   std::uint32_t buffers = 2'048;  ///< receive buffers of each core; memory is touched as the load needs it
   std::uint32_t buffer_bytes = 16'384;
   std::uint64_t seed = 0;  ///< of the "sim" driver
-  bool debug = false;      ///< warn of what is probably wrong, see debug.hpp; or AXLE_DEBUG=1
+  bool debug = false;      ///< warn of what is probably wrong, see debug.hpp
   std::chrono::nanoseconds slow_callback = std::chrono::milliseconds(100);  ///< what debug warns of
+  bool ask_environment = true;  ///< false: these stand, whatever AXLE_CONFIG and AXLE_... say
 };
 
 namespace detail {
