@@ -202,8 +202,8 @@ void loop::count_spun(const idle_policy::idle_time& idle, bool paid) noexcept {
   idle_times_.spun += std::chrono::nanoseconds(idle.spun_ns);
 }
 
-// acq_rel: pairs with wake(), whose reason is then seen
 bool loop::was_told() noexcept {
+  // acq_rel: pairs with wake(), whose reason is then seen
   return told_.load(std::memory_order_relaxed) && told_.exchange(false, std::memory_order_acq_rel);
 }
 

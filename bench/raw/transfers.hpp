@@ -15,17 +15,22 @@ class two_transfers {
  public:
   void there() noexcept {
     for (std::int64_t seen = 0;;) {
+      // acquire: pairs with the other side's store
       const std::int64_t now = ball_.value.load(std::memory_order_acquire);
       if (now < 0) return;
+      // release: pairs with the other side's load
       if (now != seen) back_.value.store(seen = now, std::memory_order_release);
     }
   }
   void here(std::int64_t round_trips) noexcept {
     for (std::int64_t turn = 1; turn <= round_trips; ++turn) {
+      // release: pairs with the other side's load
       ball_.value.store(turn, std::memory_order_release);
+      // acquire: pairs with the other side's store
       while (back_.value.load(std::memory_order_acquire) != turn) {}
     }
   }
+  // release: pairs with the other side's load
   void end() noexcept { ball_.value.store(-1, std::memory_order_release); }
 
  private:
@@ -42,19 +47,23 @@ class word_ring {
 
   bool push(std::int64_t word) noexcept {
     if (tail_mine_ - head_seen_ == words_.size()) {
+      // acquire: pairs with the other side's store
       head_seen_ = head_.load(std::memory_order_acquire);
       if (tail_mine_ - head_seen_ == words_.size()) return false;
     }
     words_[tail_mine_++ % words_.size()] = word;
+    // release: pairs with the other side's load
     tail_.store(tail_mine_, std::memory_order_release);
     return true;
   }
   bool pop(std::int64_t& word) noexcept {
     if (head_mine_ == tail_seen_) {
+      // acquire: pairs with the other side's store
       tail_seen_ = tail_.load(std::memory_order_acquire);
       if (head_mine_ == tail_seen_) return false;
     }
     word = words_[head_mine_++ % words_.size()];
+    // release: pairs with the other side's load
     head_.store(head_mine_, std::memory_order_release);
     return true;
   }

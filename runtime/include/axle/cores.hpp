@@ -123,17 +123,21 @@ namespace detail {
 template <class T>
 using thread_promise = std::promise<outcome<T>>;
 
+template <class F, class... Args>
+auto call_with(F& f, std::tuple<Args...>& args) {
+  return std::apply([&f](Args&... each) { return std::invoke(f, std::move(each)...); }, args);
+}
+
 template <class T, class F, class... Args>
 task<> call_for_thread(thread_promise<T> waiting, F f, std::tuple<Args...> args) {
   std::exception_ptr failure;
   try {
+    auto called = call_with(f, args);
     if constexpr (std::is_void_v<T>) {
-      co_await std::apply([&f](Args&... each) { return std::invoke(f, std::move(each)...); }, args);
+      co_await std::move(called);
       waiting.set_value(outcome<T>(std::in_place));
     } else {
-      waiting.set_value(outcome<T>(
-          std::in_place,
-          co_await std::apply([&f](Args&... each) { return std::invoke(f, std::move(each)...); }, args)));
+      waiting.set_value(outcome<T>(std::in_place, co_await std::move(called)));
     }
   } catch (...) {
     failure = std::current_exception();

@@ -102,8 +102,9 @@ class lane : public message {
   void pop() noexcept { ++at_; }
   /// Tells the writer, once a batch, that their places are free.
   void give_back() noexcept {
+    // release: pairs with has_room()
     taken_.store(at_, std::memory_order_release);
-  }  // release: pairs with has_room()
+  }
   /// A spilled message has been received.
   void unspilled() noexcept {
     // release: pairs with has_room()
@@ -115,17 +116,16 @@ class lane : public message {
  private:
   static void fetch_for_writing([[maybe_unused]] parcel& soon) noexcept {
 #if defined(__x86_64__)
-    asm volatile("prefetchw %0"
-                 :
-                 : "m"(soon));  // the builtin asks for it only where the compiler is told of the processor
+    // The builtin asks for it only where the compiler is told of the processor.
+    asm volatile("prefetchw %0" : : "m"(soon));
 #else
     __builtin_prefetch(&soon, 1);
 #endif
   }
   bool has_room() noexcept {
-    // acquire, here and below: the reader is done with the places
+    // acquire: pairs with unspilled() and give_back(), the reader is done with the places
     if (spilled_ != unspilled_.load(std::memory_order_acquire)) return false;
-    limit_ = taken_.load(std::memory_order_acquire) + size;
+    limit_ = taken_.load(std::memory_order_acquire) + size;  // acquire: the same
     return next_ != limit_;
   }
 
