@@ -21,7 +21,7 @@ TEST_F(options, each_changes_while_running_or_says_that_it_may_not) {
         EXPECT_EQ(became.refused,
                   std::string(each.name) +
                       " stands for as long as the run; what may change is drain, tasks_per_turn, "
-                      "run_budget, slow_callback");
+                      "run_budget, poll, spin_limit, slow_callback");
         EXPECT_EQ(now.value, each.value);
       }
     }

@@ -64,6 +64,7 @@ inline std::string variable_of(std::string_view name) {
 inline std::string other_than(const option_state& option) {
   if (option.name == "cores") return "1";
   if (option.name == "driver") return "sim";
+  if (option.name == "poll") return "busy";
   if (option.preset == "true") return "false";
   if (option.preset == "false") return "true";
   if (option.preset.ends_with("KiB")) return "12KiB";

@@ -165,6 +165,21 @@ TEST(poll_mode, changes_while_running) {
   });
 }
 
+TEST(poll_mode, is_an_option_that_changes_while_running) {
+  axle::run([]() -> axle::task<> {
+    EXPECT_TRUE(axle::change_option("poll", "busy"));
+    EXPECT_EQ(axle::current_poll_mode(), axle::poll_mode::busy);
+    axle::set_poll_mode(axle::poll_mode::blocking);
+    std::string shown;
+    for (const axle::option_state& each : axle::current_options())
+      if (each.name == "poll") shown = each.value;
+    EXPECT_EQ(shown, "blocking");
+    EXPECT_TRUE(axle::change_option("tasks_per_turn", "100"));
+    EXPECT_EQ(axle::current_poll_mode(), axle::poll_mode::blocking) << "of another option it is not touched";
+    co_return;
+  });
+}
+
 // Several loops on one processor would spin while the one they wait for is kept from running.
 TEST(poll_mode, more_loops_than_processors_do_not_spin) {
   axle::run({.cores = 64}, []() -> axle::task<> {
