@@ -15,6 +15,7 @@ namespace {
 constexpr float fading = 63.0F / 64;
 constexpr std::int64_t shortest_pause_ns = 1'000'000;
 constexpr std::int64_t longest_pause_ns = 128'000'000;
+constexpr double plainly = 1.5;         // spinning pays: what it saves, over what it costs
 constexpr double limited_share = 0.5;   // of the time
 constexpr double share_of_quota = 0.9;  // the rest is for what the loop does not see
 
@@ -90,7 +91,7 @@ void idle_policy::choose() noexcept {
     if (const double gain = patience * saved - cost; gain > best_gain) {
       best_gain = gain;
       best_ns_ = longest_of(kind);
-      pays_ = saved >= cost;
+      pays_ = saved >= plainly * cost;
     }
   }
 }

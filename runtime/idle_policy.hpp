@@ -6,10 +6,10 @@
 //     gain(b) = patience x wake x P(comes within b) - E(time spun)
 //
 // A loop whose idle times are mostly longer than any b gains nothing, and does not spin at all. Idle times are known whether
-// they were spun or slept through, so nothing has to be tried out. Spinning that costs more than the wakes it saves, but less than
-// `patience` times that, is done for half of the time at most; none goes beyond the share of a processor that the CPU quota
-// leaves, for a group that uses up its quota is stopped for the rest of the period. A spin in which the clock jumped (somebody
-// else had the processor) is taken as a sign that it is wanted elsewhere: no spin for a while.
+// they were spun or slept through, so nothing has to be tried out. Spinning that does not plainly save more processor time than it
+// costs is done for half of the time at most; none goes beyond the share of a processor that the CPU quota leaves, for a group
+// that uses up its quota is stopped for the rest of the period. A spin in which the clock jumped (somebody else had the
+// processor) is taken as a sign that it is wanted elsewhere: no spin for a while.
 // After the ski-rental rule of A. Karlin et al., 1990, with the distribution known.
 #pragma once
 
@@ -59,7 +59,7 @@ class idle_policy {
   settings chosen_;
   std::array<float, kinds> lasted_{};  // how often, older ones fading
   std::int64_t best_ns_ = 0;
-  bool pays_ = false;  // spinning saves more than it costs
+  bool pays_ = false;  // plainly
   unsigned until_renewed_ = 1;
   std::int64_t allowed_ns_ = 0;       // to spin, of what is limited
   std::int64_t quota_ns_ = burst_ns;  // of processor time, under a quota
