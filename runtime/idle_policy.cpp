@@ -15,7 +15,7 @@ namespace {
 constexpr float fading = 63.0F / 64;
 constexpr std::int64_t shortest_pause_ns = 1'000'000;
 constexpr std::int64_t longest_pause_ns = 128'000'000;
-constexpr double plainly = 1.5;         // spinning pays: what it saves, over what it costs
+constexpr double plainly = 2;           // spinning pays: what it saves, over what it costs
 constexpr double limited_share = 0.5;   // of the time
 constexpr double share_of_quota = 0.9;  // the rest is for what the loop does not see
 

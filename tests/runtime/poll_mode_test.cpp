@@ -41,9 +41,9 @@ constexpr idle_policy::settings adaptive = {.mode = axle::poll_mode::adaptive};
 
 TEST(idle_policy, short_idle_times_are_spun_through) {
   trial t(adaptive);
-  t.idle(100, 10 * us);
+  t.idle(100, 5 * us);
   t.paid = 0;
-  t.idle(1'000, 10 * us);
+  t.idle(1'000, 5 * us);
   EXPECT_GE(t.paid, 990);
 }
 
@@ -57,14 +57,14 @@ TEST(idle_policy, long_idle_times_are_not_spun_at_all) {
 
 TEST(idle_policy, it_learns_that_the_load_has_changed) {
   trial t(adaptive);
-  t.idle(1'000, 10 * us);
+  t.idle(1'000, 5 * us);
   t.idle(500, 10 * ms);
   t.spun_ns = 0;
   t.idle(100, 10 * ms);
   EXPECT_EQ(t.spun_ns, 0);
-  t.idle(500, 10 * us);
+  t.idle(500, 5 * us);
   t.paid = 0;
-  t.idle(100, 10 * us);
+  t.idle(100, 5 * us);
   EXPECT_GE(t.paid, 95);
 }
 
