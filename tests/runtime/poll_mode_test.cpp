@@ -107,7 +107,7 @@ TEST(idle_policy, a_quota_is_not_used_up_by_spinning) {
 
 TEST(idle_policy, who_is_interrupted_while_spinning_leaves_the_processor_for_a_while) {
   trial t(adaptive);
-  t.idle(100, 10 * us);
+  t.idle(100, 5 * us);
   idle_policy::idle_time interrupted = {.began_ns = t.now_ns, .interrupted = true};
   interrupted.spun_ns = interrupted.ended_ns = 4 * ms;
   interrupted.ended_ns += t.now_ns;
