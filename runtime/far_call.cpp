@@ -169,11 +169,11 @@ void task_call::follow() noexcept {
   if (to_come_ == 2) return;  // sent already
   to_come_ = 2;
   cancel_message_.receive = [](message& sent) noexcept {
-    auto& message = static_cast<follower&>(sent);
-    task_call& call = *message.call;
+    auto& following = static_cast<follower&>(sent);
+    task_call& call = *following.call;
     if (call.far_.loop == this_loop && call.far_.now != phase::finished) request_cancel(call.far_);
-    message.receive = [](struct message& home) noexcept { static_cast<follower&>(home).call->one_is_home(); };
-    send_to_core(call.home_, message);
+    following.receive = [](message& home) noexcept { static_cast<follower&>(home).call->one_is_home(); };
+    send_to_core(call.home_, following);
   };
   send_to_core(core_, cancel_message_);
 }

@@ -94,9 +94,9 @@ class lane : public message {
 
   /// The oldest parcel, or null.
   parcel* first() noexcept {
-    parcel& next = slots_[at_ % size];
+    parcel& oldest = slots_[at_ % size];
     // acquire: pairs with post()
-    return next.number.load(std::memory_order_acquire) == at_ + 1 ? &next : nullptr;
+    return oldest.number.load(std::memory_order_acquire) == at_ + 1 ? &oldest : nullptr;
   }
   /// The first has been opened.
   void pop() noexcept { ++at_; }
