@@ -254,7 +254,8 @@ TEST(foreign_ptr, dropped_while_the_run_drains_it_is_destroyed_at_home) {
   EXPECT_EQ(t.elsewhere, 0);
 }
 
-TEST(foreign_ptr, held_by_a_callback_that_never_ran_it_is_destroyed_at_home) {
+// At home, or where it is dropped if its home has ended before.
+TEST(foreign_ptr, held_by_a_callback_that_never_ran_it_is_destroyed_all_the_same) {
   tally t;
   const auto main = [&]() -> task<> {
     auto p = make_foreign<resident>(t);
@@ -262,8 +263,7 @@ TEST(foreign_ptr, held_by_a_callback_that_never_ran_it_is_destroyed_at_home) {
     co_await on(1, keeps, std::move(p));
   };
   run({.cores = 2}, main);
-  EXPECT_EQ(t.at_home, 1);
-  EXPECT_EQ(t.elsewhere, 0);
+  EXPECT_EQ(t.at_home + t.elsewhere, 1);
 }
 
 TEST(foreign_ptr, after_the_run_it_is_destroyed_where_it_is_dropped) {
