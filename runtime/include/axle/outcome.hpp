@@ -105,12 +105,13 @@ class [[nodiscard]] outcome {
   // Of an outcome that holds nothing. If a copy or a move throws, it still does.
   template <class Other>
   void take(Other&& other) {
-    if (other.holds_ == content::value) {
+    const content holds = other.holds_;
+    if (holds == content::value) {
       std::construct_at(std::addressof(value_), std::forward<Other>(other).value_);
-    } else if (other.holds_ == content::error) {
+    } else if (holds == content::error) {
       std::construct_at(std::addressof(error_), std::forward<Other>(other).error_);
     }
-    holds_ = other.holds_;
+    holds_ = holds;
   }
 
   union {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <new>
 #include <tuple>
 #include <type_traits>
@@ -177,10 +178,10 @@ class [[nodiscard("nothing happens until it is awaited: co_await it")]] plain_ca
     call->answer(std::move(became));
   }
   static void opened_at_home(parcel& full, unsigned) noexcept {  // here
-    auto& brought = *std::launder(reinterpret_cast<outcome<value_type>*>(full.inside));
+    auto* const brought = std::launder(reinterpret_cast<outcome<value_type>*>(full.inside));
     auto& mine = *static_cast<plain_call*>(full.about);
-    mine.became_ = std::move(brought);
-    brought.~outcome<value_type>();
+    mine.became_ = std::move(*brought);
+    std::destroy_at(brought);
     mine.came_home(true);
   }
 
