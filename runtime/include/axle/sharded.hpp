@@ -2,7 +2,8 @@
 //
 //     axle::sharded<cache> caches;                                     // made anywhere; reached by all cores
 //     co_await caches.start(64_MiB);                                   // a cache(64_MiB) on each core
-//     co_await axle::finally(serve(caches), [&] { return caches.stop(); });
+//     const auto stop = [&] { return caches.stop(); };                 // named: see README, Compilers
+//     co_await axle::finally(serve(caches), stop);
 //
 //     caches.local().put(key, value);                                  // this core's
 //     auto found = co_await caches.invoke_on(owner_of(key), &cache::get, key);
@@ -100,7 +101,7 @@ class sharded {
     AXLE_CHECK(
         stage_.load(std::memory_order_acquire) == stage::idle,
         "a sharded was destroyed while it is started: co_await stop() before that, however the work between "
-        "ends: `co_await axle::finally(work(), [&] { return s.stop(); })`");
+        "ends: `const auto stop = [&] { return s.stop(); }; co_await axle::finally(work(), stop);`");
   }
 
   /// Makes a T(args...) on every core of this run, from a copy of the arguments, in the order of the cores; where T has a

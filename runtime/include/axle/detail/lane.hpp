@@ -87,8 +87,6 @@ class lane : public message {
   }
   /// One more goes through the mailbox.
   void spilled() noexcept { ++spilled_; }
-  std::uint64_t spills() const noexcept { return spilled_; }
-  std::uint64_t posted() const noexcept { return next_; }
 
   // ---- the reader's ----
 
